@@ -1,0 +1,287 @@
+"""The command line: words to calls, answers to text or JSON, errors to one line and an exit code.
+
+Exit codes: 0 done, 1 the work failed, 2 the call or the declaration is wrong, 130 interrupted.
+"""
+
+import argparse
+import os
+import sys
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import Any, NoReturn
+
+from modelwright import __version__
+from modelwright.core.errors import DeclarationError, ModelwrightError, UsageError
+
+Handler = Callable[[argparse.Namespace], int]
+
+
+class Parser(argparse.ArgumentParser):
+    """argparse, with errors in our one-line form."""
+
+    def error(self, message: str) -> NoReturn:
+        """Raise instead of printing usage."""
+        raise UsageError(f"{self.prog}: {message}; see `{self.prog} --help`")
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Run one command; returns the exit code."""
+    try:
+        options = parser().parse_args(arguments)
+        handler: Handler = options.handler
+        return handler(options)
+    except ModelwrightError as error:
+        print(f"modelwright: {error}", file=sys.stderr)
+        return 2 if isinstance(error, (UsageError, DeclarationError)) else 1
+    except KeyboardInterrupt:
+        print("modelwright: interrupted; what was acknowledged is in the log", file=sys.stderr)
+        return 130
+    except BrokenPipeError:
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return 1
+
+
+def parser() -> Parser:
+    """Every command with its options."""
+    top = Parser(prog="modelwright", description="A data scientist's prototype in, a self-running ML system out.")
+    top.add_argument("--version", action="version", version=f"modelwright {__version__}")
+    commands = top.add_subparsers(dest="command", required=True, metavar="COMMAND", parser_class=Parser)
+
+    def command(name: str, help: str, handler: Handler, *, system: str = "optional") -> Parser:
+        sub: Parser = commands.add_parser(name, help=help, description=help)
+        nargs = "?" if system == "optional" else None
+        if system != "none":
+            sub.add_argument("system", nargs=nargs, default="system.py", help="the Python file that declares the System")
+        sub.add_argument("--json", action="store_true", help="print one JSON object, and nothing else, on standard output")
+        sub.set_defaults(handler=handler)
+        return sub
+
+    run = command("run", "the main job: ingest, train, serve, monitor, retrain, roll out, until stopped", _run, system="required")
+    _address(run)
+    run.add_argument("--replay", type=Path, metavar="FILE", help="play this history file through the running system, on its own clock")
+    run.add_argument("--from", dest="start", type=_share, default=0.2, metavar="SHARE", help="with --replay: the share of the file that is given as history (default 0.2)")
+    run.add_argument("--once", action="store_true", default=bool(os.environ.get("ONCE")), help="with --replay: stop when the replay is over (also ONCE=1)")
+    run.add_argument("--seconds", type=float, default=None, help="with --replay: replay for at most so long")
+
+    rehearse = command("rehearse", "a backtest of the whole system on its history, with a report", _rehearse, system="required")
+    rehearse.add_argument("--from", dest="start", type=_share, default=0.2, metavar="SHARE", help="the share of the history that is given (default 0.2)")
+
+    command("train", "one tracked candidate: data, fit, compile, gates, register", _train)
+
+    serve = command("serve", "serving alone, from a release folder", _serve, system="none")
+    serve.add_argument("release", type=Path, metavar="DIR", help="a release folder")
+    serve.add_argument("--workspace", type=Path, default=None, help="where its log lies (default: MODELWRIGHT_HOME, or .modelwright/ here)")
+    _address(serve)
+
+    predict = command("predict", "score a file of events with the champion", _predict, system="required")
+    predict.add_argument("given", type=Path, metavar="IN", help="CSV, Parquet or JSON lines")
+    predict.add_argument("out", type=Path, metavar="OUT", help="CSV or Parquet, by its suffix")
+
+    ingest = command("ingest", "events into the log; bad rows into quarantine with the reason", _ingest, system="required")
+    ingest.add_argument("paths", nargs="*", type=Path, metavar="PATH", help="files (default: the declared source)")
+
+    command("status", "what is live and how well", _status)
+    journal = command("journal", "what was decided and why", _journal)
+    journal.add_argument("--rehearsal", action="store_true", help="of the last rehearsal instead of the running system")
+    return top
+
+
+def _address(sub: argparse.ArgumentParser) -> None:
+    sub.add_argument("--host", default="127.0.0.1", help="address to listen on (default 127.0.0.1)")
+    sub.add_argument("--port", type=int, default=8000, help="port to listen on (default 8000; 0 picks a free one)")
+
+
+def _share(text: str) -> float:
+    value = float(text)
+    if not 0 < value < 1:
+        raise argparse.ArgumentTypeError(f"{text} is no share: give a number between 0 and 1, such as 0.2")
+    return value
+
+
+def _print_json(answer: Any) -> None:
+    import msgspec
+
+    print(msgspec.json.encode(answer).decode(), flush=True)
+
+
+def _rehearse(options: argparse.Namespace) -> int:
+    from modelwright.app.commands.rehearse import rehearse
+    from modelwright.app.system import load
+    from modelwright.app.terminal import figures, number, terminal, watching
+
+    console = terminal(quiet=options.json)
+    with watching(console, "reading the declaration") as watch:
+        result = rehearse(load(options.system), start=options.start, watcher=watch)
+    if options.json:
+        _print_json(result)
+        return 0
+    console.print()
+    figures(
+        console,
+        [
+            (result.metric, ""),
+            ("  self-running", f"{number(result.self_running)}"),
+            ("  frozen first model", number(result.frozen)),
+            ("  baseline", number(result.baseline)),
+            ("predictions", f"{result.predictions:,}"),
+            ("trainings", f"{result.trainings}: {result.promotions} promoted after the first, {result.rejections} rejected"),
+            ("rollbacks", str(result.rollbacks)),
+            ("seconds", f"{result.seconds:.1f}"),
+            ("journal", result.journal_sha256),
+            ("report", result.report),
+        ],
+    )
+    return 0
+
+
+def _train(options: argparse.Namespace) -> int:
+    from modelwright.app.commands.train import train
+    from modelwright.app.system import load
+    from modelwright.app.terminal import figures, number, terminal, watching
+
+    console = terminal(quiet=options.json)
+    with watching(console, "reading the declaration") as watch:
+        result = train(load(options.system), watch.step)
+    if options.json:
+        _print_json(result)
+        return 0
+    same = result.equivalence or {}
+    form = f"{result.runtime}, equal on {same.get('rows', 0):,} rows" if same.get("accepted") else f"{result.runtime} ({same.get('reason')})"
+    rows = [
+        ("release", result.release + (" (champion)" if result.promoted else " (registered)")),
+        ("form", form),
+        *((name, number(value)) for name, value in result.metrics.items()),
+        *(
+            (f"gate {gate['name']}", f"{'passed' if gate['passed'] else 'NOT passed'}: {gate['value']:.4f} against {gate['threshold']:.4f}")
+            for gate in result.gates
+        ),
+        ("seconds", f"{result.seconds['total']:.1f} (fit {result.seconds['fit']:.1f})"),
+    ]
+    figures(console, rows)
+    return 0
+
+
+def _ingest(options: argparse.Namespace) -> int:
+    from modelwright.app.commands.ingest import ingest
+    from modelwright.app.system import load
+    from modelwright.app.terminal import figures, terminal, watching
+
+    console = terminal(quiet=options.json)
+    with watching(console, "reading") as watch:
+        summary = ingest(load(options.system), options.paths, lambda path, rows: watch.step(f"reading {path.name}"))
+    if options.json:
+        _print_json(summary)
+        return 0
+    figures(
+        console,
+        [
+            ("files", f"{summary.files:,}"),
+            ("rows", f"{summary.rows:,}"),
+            ("new events", f"{summary.events:,}"),
+            ("new outcomes", f"{summary.outcomes:,}"),
+            ("known already", f"{summary.duplicates:,}"),
+            ("quarantined", f"{summary.quarantined:,}"),
+            *((f"  {count:,}", reason) for reason, count in list(summary.reasons.items())[:10]),
+        ],
+    )
+    return 0
+
+
+def _status(options: argparse.Namespace) -> int:
+    from modelwright.app.commands.status import status
+    from modelwright.app.system import load
+    from modelwright.app.terminal import figures, number, terminal
+
+    answer = status(load(options.system))
+    if options.json:
+        _print_json(answer)
+        return 0
+    champion, challenger = answer.champion, answer.challenger
+    drifted = [
+        f"{name} {value:.2f}"
+        for name, value in zip(answer.drift["columns"], answer.drift["psi"], strict=True)
+        if value is not None and value >= answer.drift["threshold"]
+    ] if answer.drift else []  # fmt: skip
+    figures(
+        terminal(),
+        [
+            ("system", answer.system),
+            ("champion", f"{champion['release']} ({champion['runtime']}) since {champion['since']}" if champion else "none"),
+            ("challenger", f"{challenger['release']} since {challenger['since']}" if challenger else "none"),
+            (f"live {answer.metric}", number(answer.live)),
+            ("events", f"{answer.events:,}"),
+            ("predictions", f"{answer.predictions:,}"),
+            ("outcomes", f"{answer.outcomes:,}"),
+            ("quarantined", f"{answer.quarantined:,}"),
+            ("drifted columns", ", ".join(drifted) or "none"),
+            ("decisions", f"{answer.journal_rows:,} (modelwright journal)"),
+            ("workspace", answer.workspace),
+        ],
+    )
+    return 0
+
+
+def _journal(options: argparse.Namespace) -> int:
+    from modelwright.app.commands.journal import journal
+    from modelwright.app.system import load
+    from modelwright.app.terminal import decision_line, terminal
+
+    rows = journal(load(options.system), rehearsal=options.rehearsal)
+    if options.json:
+        for row in rows:
+            _print_json(row)
+        return 0
+    console = terminal()
+    for row in rows:
+        console.print(decision_line(row), soft_wrap=True)
+    console.print(f"[dim]{len(rows)} decisions, chain verified[/]")
+    return 0
+
+
+def _predict(options: argparse.Namespace) -> int:
+    from modelwright.app.commands.predict import predict
+    from modelwright.app.system import load
+    from modelwright.app.terminal import figures, terminal, watching
+
+    console = terminal(quiet=options.json)
+    with watching(console, "reading") as watch:
+        result = predict(load(options.system), options.given, options.out, watch)
+    if options.json:
+        _print_json(result)
+        return 0
+    figures(
+        console,
+        [
+            ("rows", f"{result.rows:,}"),
+            ("refused", f"{result.refused:,}"),
+            ("release", result.release),
+            ("rows a second", f"{result.rows_per_second:,.0f}"),
+            ("written to", result.out),
+        ],
+    )
+    return 0
+
+
+def _serve(options: argparse.Namespace) -> int:
+    from modelwright.app.commands.serve import serve
+
+    return serve(options.release, options.workspace, options.host, options.port, json=options.json)
+
+
+def _run(options: argparse.Namespace) -> int:
+    from modelwright.app.commands.run import RunOptions, run
+    from modelwright.app.system import load
+
+    if options.replay is None and (options.seconds is not None):
+        raise UsageError("modelwright run: --seconds goes with --replay FILE")
+    return run(
+        load(options.system),
+        RunOptions(
+            host=options.host, port=options.port, replay=options.replay, start=options.start,
+            once=options.once and options.replay is not None, seconds=options.seconds, json=options.json,
+        ),
+    )  # fmt: skip
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,101 @@
+"""What a person sees in a terminal: progress while it works, one line a decision, a summary at the end.
+
+Everything goes to standard error, so that standard output holds nothing but the answer of `--json`.
+"""
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from types import TracebackType
+from typing import Any, Self
+
+from rich.console import Console
+from rich.markup import escape
+from rich.progress import BarColumn, Progress, SpinnerColumn, TaskProgressColumn, TextColumn, TimeElapsedColumn
+from rich.table import Table
+
+from modelwright.lake.journal import JournalRow
+
+LOOKS = {
+    "promoted": ("green", "▲"),
+    "rejected": ("yellow", "▽"),
+    "rolled_back": ("red", "◀"),
+    "error": ("red", "✕"),
+    "alert": ("red", "!"),
+    "trigger": ("cyan", "◆"),
+    "trained": ("blue", "●"),
+    "shadow_started": ("magenta", "◐"),
+}
+"""Colour and mark of the kinds worth seeing at a glance; the others are dim."""
+
+
+def terminal(*, quiet: bool = False) -> Console:
+    """The console of standard error; silent with `quiet`."""
+    return Console(stderr=True, highlight=False, quiet=quiet)
+
+
+def decision_line(row: JournalRow) -> str:
+    """One decision as one line of markup."""
+    colour, mark = LOOKS.get(row.kind, ("dim", "·"))
+    when = row.at[:16].replace("T", " ")
+    who = f"[bold]{escape(row.release.partition('-')[0]):<4}[/]" if row.release else "    "
+    return f"[dim]{when}[/]  [{colour}]{mark} {row.kind:<14}[/] {who} {escape(row.summary)}"
+
+
+class Watch:
+    """A progress bar with decisions above it. Use as a context manager."""
+
+    def __init__(self, console: Console, title: str) -> None:
+        self.console = console
+        self._progress = Progress(
+            SpinnerColumn(style="cyan"),
+            TextColumn("{task.description}"),
+            BarColumn(bar_width=28, complete_style="cyan"),
+            TaskProgressColumn(),
+            TimeElapsedColumn(),
+            console=console,
+            transient=True,
+        )
+        self._task = self._progress.add_task(title, total=None)
+
+    def __enter__(self) -> Self:
+        self._progress.start()
+        return self
+
+    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
+        self._progress.stop()
+
+    def step(self, text: str) -> None:
+        """What is being done."""
+        self._progress.update(self._task, description=escape(text))
+
+    def replay(self, position: int, total: int, rows: list[JournalRow]) -> None:
+        """How far it is, and what was decided."""
+        for row in rows:
+            self.console.print(decision_line(row), soft_wrap=True)
+        self._progress.update(self._task, completed=position, total=total, description="replaying history")
+
+    def advance(self, rows: int, total: int | None = None) -> None:
+        """So many rows more."""
+        self._progress.update(self._task, advance=rows, total=total)
+
+
+@contextmanager
+def watching(console: Console, title: str) -> Iterator[Watch]:
+    """A `Watch` for a block."""
+    with Watch(console, title) as watch:
+        yield watch
+
+
+def figures(console: Console, rows: list[tuple[str, Any]]) -> None:
+    """Names and values in two columns."""
+    table = Table.grid(padding=(0, 3))
+    table.add_column(style="dim")
+    table.add_column()
+    for name, value in rows:
+        table.add_row(escape(name), escape(value) if isinstance(value, str) else value)
+    console.print(table)
+
+
+def number(value: float | None) -> str:
+    """A metric's value as shown: four digits, or a dash."""
+    return "–" if value is None else f"{value:.4f}" if abs(value) < 100 else f"{value:,.1f}"

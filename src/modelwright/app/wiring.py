@@ -1,0 +1,43 @@
+"""Where ports and their implementations are joined: which folder, which log, which clock. The only place that does."""
+
+import os
+import shutil
+from pathlib import Path
+
+from modelwright.core.clock import Clock, SystemClock
+from modelwright.core.errors import UsageError
+from modelwright.lake.log import Log
+from modelwright.lake.rows import LogSchema
+from modelwright.lake.workspace import Workspace
+from modelwright.spec.system import System
+
+FOLDER = ".modelwright"
+
+
+def workspace_of(system: System) -> Workspace:
+    """The system's state folder: `MODELWRIGHT_HOME`, or `.modelwright/` beside the system file."""
+    moved = os.environ.get("MODELWRIGHT_HOME")
+    return Workspace(Path(moved) if moved else system.home / FOLDER)
+
+
+def rehearsal_of(system: System) -> Workspace:
+    """The folder of the last rehearsal, inside the system's own."""
+    return Workspace(workspace_of(system).root / "rehearsal")
+
+
+def log_schema(system: System) -> LogSchema:
+    """The log's types from the declaration."""
+    return LogSchema(system.contract, system.label.name, system.label.kind)
+
+
+def open_log(system: System, workspace: Workspace, clock: Clock | None = None, *, readonly: bool = False) -> Log:
+    """The log of a workspace. With `readonly` it must exist; UsageError says which command makes it."""
+    if readonly and not workspace.log.exists():
+        raise UsageError(f"{workspace.root} holds no log yet; begin with `modelwright train` or `modelwright run`")
+    return Log.open(workspace, log_schema(system), clock or SystemClock(), readonly=readonly)
+
+
+def emptied(workspace: Workspace) -> Workspace:
+    """The workspace with everything in it removed."""
+    shutil.rmtree(workspace.root, ignore_errors=True)
+    return workspace

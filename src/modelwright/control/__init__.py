@@ -1,0 +1,1 @@
+"""Rank 12: the loop: candidate, shadow, promotion, triggers, rehearsal. One state machine over the journal."""

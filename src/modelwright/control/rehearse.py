@@ -1,0 +1,165 @@
+"""A backtest of the whole system on its history: the loop itself, on a simulated clock.
+
+The history up to `start` is what the system begins with; what follows arrives event by event at its own time, each
+outcome when it becomes known, and the controller decides at its decision points as it would live. Releases are pure
+functions of their inputs, so predictions between two decision points are scored ahead in blocks: the block size changes
+nothing but the time it takes.
+"""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+
+from modelwright.control.candidate import Material, load_release
+from modelwright.control.controller import Controller
+from modelwright.control.trainer import Trainer
+from modelwright.core.clock import SimulatedClock
+from modelwright.core.errors import ReleaseError, TrainingError
+from modelwright.lake.journal import Journal, JournalRow
+from modelwright.monitoring.ledger import Ledger, Scored
+from modelwright.release.folder import Release
+from modelwright.spec.system import System
+from modelwright.stats.predictions import Predictions
+from modelwright.training.baseline import class_order
+
+BLOCK = 4_096
+
+
+@dataclass(frozen=True)
+class Rehearsed:
+    """What a rehearsal leaves: the ledger, the journal's rows, and by whom each event was answered.
+
+    `start` is the position of the first replayed event in the material's examples; `frozen` the first fitted candidate.
+    """
+
+    ledger: Ledger
+    rows: list[JournalRow]
+    start: int
+    frozen: str | None
+    served: dict[str, int]
+
+
+class ScoredAhead:
+    """A release's answers to the material's events, computed in blocks as they are asked for."""
+
+    def __init__(self, release: Release, material: Material, block: int) -> None:
+        self._release = release
+        self._rows = material.rows_for(release.manifest)
+        self._block = block
+        self._from = self._to = 0
+        self._said: Predictions | None = None
+
+    def at(self, position: int, limit: int) -> Scored:
+        """The answer to one event; positions ask in order, `limit` is the number of events."""
+        if self._said is None or not self._from <= position < self._to:
+            self._from, self._to = position, min(limit, position + self._block)
+            self._said = self._release.predict(self._rows.take(slice(self._from, self._to)))
+        place = position - self._from
+        probabilities = self._said.probabilities
+        given = None if probabilities is None else tuple(probabilities[place].tolist())
+        return Scored(self._release.name, self._said.value[place], given)
+
+
+class Rehearsal:
+    """One run over the history. `progress(position, total, rows)` is told of every decision and, now and then, how far."""
+
+    def __init__(
+        self,
+        system: System,
+        material: Material,
+        journal: Journal,
+        trainer: Trainer,
+        releases: Path,
+        *,
+        block: int = BLOCK,
+        progress: Callable[[int, int, list[JournalRow]], None] = lambda position, total, rows: None,
+    ) -> None:
+        self._system = system
+        self._material = material
+        self._journal = journal
+        self._releases = releases
+        self._block = block
+        self._progress = progress
+        label = system.label
+        classes = () if label.task == "regression" else class_order(material.examples.outcome, label)
+        self.ledger = Ledger(system.metric.name, classes)
+        self._controller = Controller(system, journal, self.ledger, trainer, releases)
+        self._scored: dict[str, ScoredAhead] = {}
+        self._served: dict[str, int] = {}
+        self._rows: list[JournalRow] = []
+
+    def run(self, start_share: float) -> Rehearsed:
+        """Replay what follows the first `start_share` of the events (0.2 = the first fifth is given).
+
+        Raises `TrainingError` where the given part is too short to begin with.
+        """
+        examples = self._material.examples
+        total = len(examples)
+        start = int(total * start_share)
+        if not 0 < start < total:
+            raise TrainingError(f"{total} events leave nothing to rehearse from {start_share:g} on; bring more history")
+        clock = SimulatedClock(int(examples.at_us[start]))
+        self._tell(start, total, self._controller.start(clock.now_us()))
+        if self._journal.pointer().champion is None:
+            raise TrainingError(self._rows[-1].summary + "; give a larger --from")
+        outcome = int(np.searchsorted(examples.known_us, clock.now_us(), side="right"))
+        position = start
+        while position < total:
+            now_us = self._next_decision(clock.now_us(), int(examples.at_us[position]))
+            clock.advance(now_us)
+            upto = int(np.searchsorted(examples.at_us, now_us, side="left"))
+            self._answer(position, upto, now_us)
+            known = int(np.searchsorted(examples.known_us, now_us, side="right"))
+            for place in range(outcome, known):
+                self.ledger.known(int(examples.outcome_of[place]), examples.outcome[place])
+            self.ledger.settle()
+            position, outcome = upto, known
+            self._tell(position, total, self._controller.step(now_us))
+        for place in range(outcome, len(examples.known_us)):
+            self.ledger.known(int(examples.outcome_of[place]), examples.outcome[place])
+        self.ledger.settle()
+        frozen = next((row.release for row in self._rows if row.kind == "trained"), None)
+        return Rehearsed(self.ledger, self._rows, start, frozen, self._served)
+
+    def _next_decision(self, now_us: int, next_event_us: int) -> int:
+        """The first decision point after the next event; the empty ones before it have nothing to decide on."""
+        check = self._system.check_us
+        return max(now_us // check + 1, next_event_us // check + 1) * check
+
+    def _answer(self, position: int, upto: int, now_us: int) -> None:
+        pointer = self._journal.pointer()
+        at_us = self._material.examples.at_us
+        champion, challenger = pointer.champion, pointer.challenger
+        assert champion is not None
+        for place in range(position, upto):
+            try:
+                said = self._ahead(champion).at(place, len(at_us))
+            except ReleaseError as error:
+                self._tell(place, len(at_us), self._controller.roll_back(now_us, champion, str(error), {"errors": 1}))
+                pointer = self._journal.pointer()
+                if pointer.champion == champion or pointer.champion is None:
+                    raise
+                champion, challenger = pointer.champion, None
+                said = self._ahead(champion).at(place, len(at_us))
+            self.ledger.predicted(place, int(at_us[place]), said)
+            self._served[champion] = self._served.get(champion, 0) + 1
+            if challenger is not None:
+                try:
+                    theirs = self._ahead(challenger).at(place, len(at_us))
+                    self.ledger.predicted(place, int(at_us[place]), theirs, challenger=True)
+                except ReleaseError as error:
+                    self._tell(place, len(at_us), self._controller.roll_back(now_us, challenger, str(error), {"errors": 1}))
+                    challenger = None
+
+    def _ahead(self, name: str) -> ScoredAhead:
+        if name not in self._scored:
+            self._scored[name] = ScoredAhead(load_release(self._releases, name), self._material, self._block)
+        return self._scored[name]
+
+    def _tell(self, position: int, total: int, rows: list[JournalRow]) -> None:
+        self._rows += rows
+        self._progress(position, total, rows)
+
+

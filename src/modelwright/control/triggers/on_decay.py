@@ -1,0 +1,43 @@
+"""`retrain.on_decay()`: when recent outcomes show the champion worse than it was when it was gated."""
+
+import math
+
+import msgspec
+
+from modelwright.core.errors import DeclarationError
+from modelwright.spec.trigger import LoopView
+
+Z_99_9 = 3.09
+"""One-sided normal quantile: a system that looks often needs a rare false alarm."""
+
+
+class OnDecay(msgspec.Struct, frozen=True, kw_only=True):
+    """Mean row loss over the last `rows` outcomes exceeds the gated one by `drop`, beyond chance."""
+
+    drop: float
+    rows: int
+
+    def due(self, view: LoopView) -> str | None:
+        """Compare the two means; both are noisy, so their standard errors add. Waits for `rows` outcomes after a training."""
+        if view.losses_since_training < self.rows:
+            return None
+        mean, variance, n = view.recent_loss(self.rows)
+        was, was_variance, was_n = view.reference_loss()
+        if n < self.rows or not was_n:
+            return None
+        error = math.sqrt(variance / n + was_variance / was_n)
+        rise = mean - was
+        if rise - Z_99_9 * error <= self.drop:
+            return None
+        return f"mean loss {mean:.4f} over the last {n} outcomes, {rise:.4f} above the {was:.4f} it was gated with"
+
+
+def on_decay(*, drop: float = 0.0, rows: int = 500) -> OnDecay:
+    """Retrain when the mean row loss of the last `rows` known outcomes is above the champion's held-back loss by more
+    than `drop`, with 99.9 % confidence. The row loss of accuracy is the error rate (see `stats.losses`).
+    """
+    if not drop >= 0:
+        raise DeclarationError(f"retrain.on_decay(drop={drop!r}): 0 or more")
+    if not (isinstance(rows, int) and rows >= 30):
+        raise DeclarationError(f"retrain.on_decay(rows={rows!r}): at least 30, fewer outcomes say nothing")
+    return OnDecay(drop=drop, rows=rows)

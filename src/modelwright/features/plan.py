@@ -1,0 +1,157 @@
+"""A view, compiled: each aggregate as a step that names an operation, a source, a column and a condition by number.
+
+Both hosts run the same plan. Made from a `ViewSpec`, the contract and the label's column; imports neither numba nor
+Arrow, so that declaring and checking stay quick.
+"""
+
+from collections.abc import Sequence
+from typing import Final, Literal
+
+import msgspec
+
+from modelwright.core.errors import DeclarationError
+from modelwright.features.kernel.operations import OPERATIONS
+from modelwright.features.mask import Mask
+from modelwright.spec.agg import NUMERIC_ONLY, ZERO_WHEN_EMPTY, Aggregate
+from modelwright.spec.contract import Contract, FieldKind
+from modelwright.spec.view import ViewSpec
+
+COUNTS: Final = frozenset({"count", "count_distinct"})
+Source = Literal["event", "outcome"]
+OutputKind = Literal["int", "float", "str"]
+
+
+class LabelColumn(msgspec.Struct, frozen=True):
+    """The outcome's column: its name and the kind of its values."""
+
+    name: str
+    kind: FieldKind
+
+
+class Step(msgspec.Struct, frozen=True, kw_only=True):
+    """One aggregate, ready to run.
+
+    `operation` is a place in `OPERATIONS`. `column` is the value's place among the contract's fields, the label standing
+    after the last, or -1. `condition` is a place among the masks of its source, 0 being every row. `over_us` is 0 for
+    all history. `text_column` names the dictionary of a string answer. `empty` is the answer over no rows.
+    """
+
+    name: str
+    operation: int
+    source: Source
+    column: int
+    condition: int
+    over_us: int
+    k: int
+    output: OutputKind
+    text_column: str | None
+    empty: float
+
+
+class Plan:
+    """All steps of one view, with the conditions of each source, each condition once."""
+
+    def __init__(
+        self, contract: Contract, label: LabelColumn | None, by: tuple[str, ...], steps: tuple[Step, ...],
+        masks: dict[Source, tuple[Mask, ...]], reads: frozenset[str],
+    ) -> None:  # fmt: skip
+        self.contract = contract
+        self.label = label
+        self.by = by
+        self.steps = steps
+        self.masks = masks
+        self.reads = reads
+        """Columns that any step or condition reads, the label included where one does."""
+        self.names: tuple[str, ...] = tuple(step.name for step in steps)
+        self.output_kinds: tuple[str, ...] = tuple(step.output for step in steps)
+
+    @classmethod
+    def of(cls, view: ViewSpec, contract: Contract, label: LabelColumn | None) -> "Plan":
+        """Compile a view; a column that is not the contract's must be the label's.
+
+        Raises `DeclarationError` naming the feature.
+        """
+        columns: dict[str, tuple[int, FieldKind]] = {f.name: (i, f.kind) for i, f in enumerate(contract.fields)}
+        if label is not None and label.name not in columns:
+            columns[label.name] = (len(contract.fields), label.kind)
+        for name in view.by:
+            if name not in contract.names:
+                raise DeclarationError(f"FeatureView({contract.name}, by={name!r}): {contract.name} has no such field")
+        conditions: dict[Source, dict[str, Mask]] = {"event": {}, "outcome": {}}
+        steps = []
+        for name, aggregate in view.features.items():
+            feature = f"FeatureView({contract.name}, {name}=agg.{aggregate.kind})"
+            _check(aggregate, columns, contract, feature)
+            outcome = not aggregate.columns() <= set(contract.names)
+            source: Source = "outcome" if outcome else "event"
+            condition = 0
+            if aggregate.where is not None:
+                masks = conditions[source]
+                if aggregate.where not in masks:
+                    masks[aggregate.where] = Mask(aggregate.where, columns, feature)
+                condition = 1 + list(masks).index(aggregate.where)
+            steps.append(_step(name, aggregate, source, columns, condition))
+        return cls(
+            contract,
+            label,
+            tuple(view.by),
+            tuple(steps),
+            {source: tuple(masks.values()) for source, masks in conditions.items()},
+            frozenset().union(*(aggregate.columns() for aggregate in view.features.values())),
+        )
+
+    def reads_own(self, step: Step) -> bool:
+        """Whether the step reads the request's own value of its column."""
+        return step.operation == OPERATIONS.index("change")
+
+
+def plans_by_key(
+    views: Sequence[ViewSpec], contract: Contract, label: LabelColumn | None
+) -> tuple[list[Plan], tuple[str, ...]]:
+    """One plan for each different key, so that views on one key share its rows; and all names in order of the views.
+
+    Raises `DeclarationError` where two views give one name.
+    """
+    names = tuple(name for view in views for name in view.features)
+    for name in names:
+        if names.count(name) > 1:
+            raise DeclarationError(f"FeatureView({contract.name}): two features are called {name!r}; rename one")
+    merged: dict[tuple[str, ...], dict[str, Aggregate]] = {}
+    for view in views:
+        merged.setdefault(tuple(view.by), {}).update(view.features)
+    return [
+        Plan.of(ViewSpec(event=contract.name, by=by, features=features), contract, label)
+        for by, features in merged.items()
+    ], names
+
+
+def _check(aggregate: Aggregate, columns: dict[str, tuple[int, FieldKind]], contract: Contract, feature: str) -> None:
+    for name in sorted(aggregate.columns()):
+        if name not in columns:
+            raise DeclarationError(f"{feature}: {name!r} is neither a column of {contract.name} nor the label")
+    if aggregate.column is None:
+        return
+    kind = columns[aggregate.column][1]
+    if kind == "time" or (kind == "str" and aggregate.kind in NUMERIC_ONLY):
+        raise DeclarationError(f"{feature}: agg.{aggregate.kind} needs a number, and {aggregate.column} is a {kind}")
+    if aggregate.kind == "change" and aggregate.column not in contract.names:
+        raise DeclarationError(f"{feature}: a request does not bring its outcome")
+
+
+def _step(
+    name: str, aggregate: Aggregate, source: Source, columns: dict[str, tuple[int, FieldKind]], condition: int
+) -> Step:
+    column, kind = (-1, None) if aggregate.column is None else columns[aggregate.column]
+    text = kind == "str" and aggregate.kind not in COUNTS
+    return Step(
+        name=name,
+        operation=OPERATIONS.index("lag" if aggregate.kind == "last" else aggregate.kind),
+        source=source,
+        column=column,
+        condition=condition,
+        over_us=aggregate.over_us or 0,
+        k=aggregate.k if aggregate.kind == "lag" else 1,
+        output="int" if aggregate.kind in COUNTS else "str" if text else "float",
+        text_column=aggregate.column if text else None,
+        empty=0.0 if aggregate.kind in ZERO_WHEN_EMPTY else float("nan"),
+    )

@@ -1,0 +1,31 @@
+"""The public `FeatureView`: the declaration with the one verb it has of its own, `compute`."""
+
+from typing import Any
+
+from modelwright.spec.label import LabelSpec
+from modelwright.spec.view import FeatureView as Declaration
+
+
+class FeatureView(Declaration):
+    __doc__ = Declaration.__doc__
+
+    def compute(self, events: Any, requests: Any, outcomes: Any = None, *, label: LabelSpec | None = None) -> Any:
+        """The features of each request, point in time correct, in the order of the requests.
+
+        - `events`: a pandas DataFrame or Arrow table with the event's columns.
+        - `requests`: the view's key and the event's time (and the columns `agg.change` reads), in any order.
+        - `outcomes`, `label`: for views over past outcomes: the event's id as `_id`, a column named as the label, and
+          when each became known as `_known_at`.
+
+        Returns a table of the kind `requests` is. Raises `DataError` where a column is missing.
+        """
+        import pyarrow as pa
+
+        from modelwright.features.offline import compute
+        from modelwright.features.plan import LabelColumn
+
+        self.check_label(label.name if label else None)
+        column = LabelColumn(label.name, label.kind) if label else None
+        tables = [table if table is None or isinstance(table, pa.Table) else pa.Table.from_pandas(table, preserve_index=False) for table in (events, requests, outcomes)]  # fmt: skip
+        answer = compute([self.spec()], self.contract, column, *tables)
+        return answer if isinstance(requests, pa.Table) else answer.to_pandas()

@@ -1,0 +1,44 @@
+"""`gate.metric("accuracy", at_least=0.8)`: a figure on the held-back rows must reach a bound."""
+
+import math
+
+import msgspec
+
+from modelwright.core.errors import DeclarationError
+from modelwright.spec.gate import Trial, Verdict
+from modelwright.spec.label import LabelSpec
+from modelwright.spec.metric import metric_named
+
+
+class MetricGate(msgspec.Struct, frozen=True, kw_only=True):
+    """`at_least` or `at_most`, exactly one of them, for the named metric."""
+
+    metric: str
+    at_least: float | None
+    at_most: float | None
+
+    def check(self, label: LabelSpec) -> None:
+        """The metric must exist and fit the label."""
+        metric_named(self.metric, label.kind, "gate.metric")
+
+    def judge(self, trial: Trial, steering_metric: str) -> Verdict:
+        """Compare the candidate's figure with the bound; a figure that is not defined does not pass."""
+        value = trial.metric(self.metric)
+        if self.at_least is not None:
+            return Verdict(name=f"{self.metric} >= {self.at_least:g}", passed=value >= self.at_least, value=value, threshold=self.at_least)
+        assert self.at_most is not None
+        return Verdict(name=f"{self.metric} <= {self.at_most:g}", passed=value <= self.at_most, value=value, threshold=self.at_most)
+
+
+def metric(name: str, *, at_least: float | None = None, at_most: float | None = None) -> MetricGate:
+    """The candidate's metric on the held-back rows must be `at_least` or `at_most` the bound.
+
+    >>> metric("accuracy", at_least=0.8)
+    MetricGate(metric='accuracy', at_least=0.8, at_most=None)
+    """
+    if (at_least is None) == (at_most is None):
+        raise DeclarationError(f"gate.metric({name!r}): give either at_least= or at_most=")
+    bound = at_least if at_least is not None else at_most
+    if not isinstance(bound, (int, float)) or isinstance(bound, bool) or math.isnan(bound):
+        raise DeclarationError(f"gate.metric({name!r}): the bound {bound!r} is no number")
+    return MetricGate(metric=name, at_least=at_least, at_most=at_most)

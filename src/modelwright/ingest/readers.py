@@ -1,0 +1,147 @@
+"""Files as batches of raw columns: CSV, Parquet, JSON lines.
+
+A reader yields `Raw` batches: a table whose columns carry the file's own names, the number of each row in the file
+(from 1, the header not counted), and the rows that could not even be split into columns.
+"""
+
+import gzip
+import os
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import msgspec
+import pyarrow as pa
+import pyarrow.csv as csv
+import pyarrow.parquet as pq
+
+from modelwright.core.errors import DataError
+
+BATCH_ROWS = 50_000
+_BOM = b"\xef\xbb\xbf"
+
+
+@dataclass
+class Raw:
+    """A batch of raw columns, the row numbers, and rows that are no rows: (number, reason, text)."""
+
+    table: pa.Table
+    numbers: list[int]
+    broken: list[tuple[int, str, str]] = field(default_factory=list)
+
+
+def read_file(path: Path) -> Iterator[Raw]:
+    """The batches of one file, by its suffix. Raises `DataError` for what is no readable file of its kind."""
+    _check_readable(path)
+    suffixes = [suffix.lower() for suffix in path.suffixes]
+    kind = next((suffix for suffix in reversed(suffixes) if suffix != ".gz"), "")
+    if kind == ".parquet":
+        return _read_parquet(path)
+    if kind in (".jsonl", ".ndjson"):
+        return _read_json_lines(path)
+    if kind in (".csv", ".tsv", ".txt"):
+        return _read_csv(path)
+    raise DataError(f"{path}: {kind or 'a file without a suffix'} is not read; give .csv, .tsv, .txt, .parquet or .jsonl")
+
+
+def _check_readable(path: Path) -> None:
+    if path.is_dir():
+        raise DataError(f'{path} is a directory; name its files, for instance "{path}/*.csv"')
+    if not path.exists():
+        raise DataError(f"{path} does not exist; check the path")
+    if not os.access(path, os.R_OK):
+        raise DataError(f"{path}: no permission to read it; change its mode or owner")
+    if path.stat().st_size == 0:
+        raise DataError(f"{path} is empty; it needs at least a header")
+
+
+def _open(path: Path) -> Any:
+    return gzip.open(path, "rb") if path.suffix.lower() == ".gz" else path.open("rb")
+
+
+def _read_csv(path: Path) -> Iterator[Raw]:
+    with _open(path) as file:
+        header = file.readline().removeprefix(_BOM)
+    delimiter = max([",", ";", "\t", "|"], key=lambda mark: header.count(mark.encode()))
+    broken: list[tuple[int, str, str]] = []
+
+    def note(row: csv.InvalidRow) -> str:
+        reason = f"has {row.actual_columns} columns, the header {row.expected_columns}"
+        broken.append((row.number - 1, reason, row.text))
+        return "skip"
+
+    try:
+        names = csv.read_csv(pa.BufferReader(header), parse_options=csv.ParseOptions(delimiter=delimiter)).column_names
+        reader = csv.open_csv(
+            pa.PythonFile(_open(path)),
+            # Threads would lose the row numbers that a quarantined row is reported with.
+            read_options=csv.ReadOptions(use_threads=False, block_size=8 << 20),
+            parse_options=csv.ParseOptions(delimiter=delimiter, newlines_in_values=True, invalid_row_handler=note),
+            convert_options=csv.ConvertOptions(column_types=dict.fromkeys(names, pa.string()), strings_can_be_null=False),
+        )
+        number = 0
+        for batch in reader:
+            skipped = {row for row, _, _ in broken}
+            numbers = []
+            while len(numbers) < batch.num_rows:
+                number += 1
+                if number not in skipped:
+                    numbers.append(number)
+            yield Raw(pa.Table.from_batches([batch]), numbers, list(broken))
+            broken.clear()
+            number = max([number, *skipped])
+    except (pa.ArrowInvalid, pa.ArrowKeyError, UnicodeDecodeError, gzip.BadGzipFile, EOFError) as error:
+        raise DataError(f"{path} is not readable as CSV in UTF-8: {_first_line(error)}") from None
+
+
+def _read_parquet(path: Path) -> Iterator[Raw]:
+    try:
+        file = pq.ParquetFile(path)
+        number = 0
+        for batch in file.iter_batches(BATCH_ROWS):
+            yield Raw(pa.Table.from_batches([batch]), list(range(number + 1, number + batch.num_rows + 1)))
+            number += batch.num_rows
+    except (pa.ArrowInvalid, OSError) as error:
+        raise DataError(f"{path} is not readable as Parquet: {_first_line(error)}") from None
+
+
+def _read_json_lines(path: Path) -> Iterator[Raw]:
+    rows: list[dict[str, Any]] = []
+    numbers: list[int] = []
+    broken: list[tuple[int, str, str]] = []
+    with _open(path) as file:
+        for number, line in enumerate(file, 1):
+            text = line.removeprefix(_BOM).strip()
+            if not text:
+                continue
+            try:
+                row = msgspec.json.decode(text)
+                if not isinstance(row, dict):
+                    raise ValueError("is not an object")
+                rows.append(row)
+                numbers.append(number)
+            except (ValueError, RecursionError) as error:
+                broken.append((number, f"is not a JSON object: {_first_line(error)}", text[:500].decode(errors="replace")))
+            if len(rows) >= BATCH_ROWS:
+                yield Raw(_columns(rows), numbers, broken)
+                rows, numbers, broken = [], [], []
+    if rows or broken:
+        yield Raw(_columns(rows), numbers, broken)
+
+
+def _columns(rows: list[dict[str, Any]]) -> pa.Table:
+    names = list(dict.fromkeys(name for row in rows for name in row))
+    columns = {}
+    for name in names:
+        values = [row.get(name) for row in rows]
+        try:
+            columns[name] = pa.array(values)
+        except (pa.ArrowInvalid, pa.ArrowTypeError, OverflowError):  # kinds are mixed: let the checks say which are wrong
+            texts = [value if isinstance(value, str) or value is None else msgspec.json.encode(value).decode() for value in values]
+            columns[name] = pa.array(texts, pa.string())
+    return pa.table(columns)
+
+
+def _first_line(error: BaseException) -> str:
+    return (str(error).splitlines() or [type(error).__name__])[0]

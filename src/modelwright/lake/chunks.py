@@ -1,0 +1,87 @@
+"""Chunks: a key's rows of fixed size, a page's worth together under one LMDB key, each with its checksum.
+
+`lake/history.py` says which rows belong to which key; this file packs, extends, reads and checks them. A chunk's head
+is its CRC-32 and the number of its rows; the checksum is carried on as rows are added, never recomputed from what is
+stored, so that damage done before stays visible.
+"""
+
+import struct
+import zlib
+from collections.abc import Iterator
+from typing import Any
+
+from modelwright.core.canonical import sha256_hex
+from modelwright.lake.store import KEY_BYTES
+
+PAGE_BYTES = 4_080
+"""A chunk with its head fills one overflow page of LMDB, whose own head takes 16 bytes."""
+
+EVENTS, OUTCOMES = b"e", b"o"
+_HEAD = struct.Struct("<II")
+_PREFIX = struct.Struct(">cHH")
+_NUMBER = struct.Struct(">I")
+_HASHED = 0xFFFF
+_ROOM = KEY_BYTES - _PREFIX.size - _NUMBER.size
+
+
+class DamagedChunkError(Exception):
+    """A chunk whose content does not give its checksum; `lake/history.py` says what to do about it."""
+
+
+def prefix(series: bytes, number: int, key: bytes) -> bytes:
+    """The beginning of the LMDB keys of one key's chunks in one view; no prefix is the beginning of another."""
+    if len(key) > _ROOM:
+        return _PREFIX.pack(series, number, _HASHED) + bytes.fromhex(sha256_hex(key))
+    return _PREFIX.pack(series, number, len(key)) + key
+
+
+def extend(cursor: Any, start: bytes, rows: bytes, row_bytes: int) -> None:
+    """Add rows (a whole number of them) to the key's last chunk, and to new chunks when it is full."""
+    capacity = max(1, (PAGE_BYTES - _HEAD.size) // row_bytes)
+    number, held, crc, body = 0, 0, 0, b""
+    last = start + b"\xff\xff\xff\xff"
+    if (cursor.prev() if cursor.set_range(last) else cursor.last()) and cursor.key().startswith(start):
+        number = _NUMBER.unpack(cursor.key()[len(start) :])[0]
+        value = cursor.value()
+        crc, held = _HEAD.unpack_from(value)
+        body = value[_HEAD.size :]
+    offset = 0
+    while offset < len(rows):
+        if held >= capacity:
+            number, held, crc, body = number + 1, 0, 0, b""
+        part = rows[offset : offset + (capacity - held) * row_bytes]
+        offset += len(part)
+        held += len(part) // row_bytes
+        crc = zlib.crc32(part, crc)
+        cursor.put(start + _NUMBER.pack(number), _HEAD.pack(crc, held) + body + part)
+
+
+def read(txn: Any, db: Any, start: bytes, row_bytes: int) -> bytes:
+    """All rows of a key, in order of arrival. Raises `DamagedChunkError`."""
+    bodies = []
+    with txn.cursor(db=db) as cursor:
+        more = cursor.set_range(start)
+        while more and bytes(cursor.key()[: len(start)]) == start:
+            if not _sound(cursor.value(), row_bytes):
+                raise DamagedChunkError(f"chunk {_NUMBER.unpack(cursor.key()[len(start) :])[0]}")
+            bodies.append(bytes(cursor.value()[_HEAD.size :]))
+            more = cursor.next()
+    return b"".join(bodies)
+
+
+def damaged(txn: Any, db: Any, row_bytes: dict[bytes, int]) -> Iterator[tuple[bytes, int, bytes, int]]:
+    """Every damaged chunk: its series, view number, key (or the key's hash) and chunk number."""
+    with txn.cursor(db=db) as cursor:
+        for key, value in cursor:
+            series, number, _ = _PREFIX.unpack_from(key)
+            if not _sound(value, row_bytes[series]):
+                name, chunk = bytes(key[_PREFIX.size : -_NUMBER.size]), _NUMBER.unpack(key[-_NUMBER.size :])[0]
+                yield series, number, name, chunk
+
+
+def _sound(value: Any, row_bytes: int) -> bool:
+    if len(value) < _HEAD.size:
+        return False
+    crc, held = _HEAD.unpack_from(value)
+    body = value[_HEAD.size :]
+    return bool(len(body) == held * row_bytes and zlib.crc32(body) == crc)

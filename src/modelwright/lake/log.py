@@ -1,0 +1,328 @@
+"""The log: every event, prediction and outcome, in one order, safe from the moment it is acknowledged.
+
+Everything else of a system is a view of it. New rows are in LMDB, older ones in Delta tables, and this file reads the
+two as one: it takes a snapshot of LMDB first and the tables' newest version after it, and leaves out buffered rows that
+a table holds already. It never trains, predicts or decides.
+"""
+
+from __future__ import annotations
+
+import threading
+from typing import TYPE_CHECKING, Any, Self
+
+import msgspec
+
+from modelwright.core.clock import Clock
+from modelwright.core.errors import UsageError, WorkspaceError
+from modelwright.lake import buffer
+from modelwright.lake.counters import counters, drained
+from modelwright.lake.history import History
+from modelwright.lake.identity import id_key, sequence_of
+from modelwright.lake.journal import Journal
+from modelwright.lake.rows import Appended, EventRow, LogSchema, QuarantineRow, Row, TableName, ValueCheck, pack
+from modelwright.lake.store import MAP_BYTES, Store, open_store, seq_key
+from modelwright.lake.strings import Strings
+from modelwright.lake.tables import Tables
+from modelwright.lake.workspace import Workspace
+from modelwright.lake.writer import Writer
+
+if TYPE_CHECKING:
+    import pyarrow as pa
+
+FORMAT = 1
+_SCHEMA = b"schema"
+_START_OVER = "point MODELWRIGHT_HOME at a new folder and ingest again, or change the declaration back"
+
+
+class _Stored(msgspec.Struct, frozen=True):
+    format: int
+    schema: LogSchema
+
+
+class Log:
+    """One system's log; made by `Log.open`, shared by the threads of a process, closed by `close`.
+
+    `strings` is its dictionary, `journal` its decisions, `history` its rows by key.
+    """
+
+    def __init__(self, workspace: Workspace, schema: LogSchema, clock: Clock, store: Store, *, readonly: bool) -> None:
+        self.workspace = workspace
+        self.schema = schema
+        self.clock = clock
+        self.store = store
+        self.readonly = readonly
+        self.tables = Tables(workspace.tables)
+        self.check = ValueCheck(schema)
+        names, time = schema.contract.names, schema.contract.time
+        self.time_place = None if time is None else names.index(time)
+        self.writers = threading.local()
+        self.strings = Strings(store, schema, self._sequence_of, self._id_at, readonly=readonly)
+        self.journal = Journal(store, readonly=readonly)
+        self.history = History(store, schema, self.strings, self, readonly=readonly)
+
+    @classmethod
+    def open(
+        cls,
+        workspace: Workspace,
+        schema: LogSchema,
+        clock: Clock,
+        *,
+        readonly: bool = False,
+        map_bytes: int = MAP_BYTES,
+    ) -> Log:
+        """Open the workspace's log, or begin one. `map_bytes` is the room of the buffer, ids and histories.
+
+        Raises `WorkspaceError` where the log is of another declaration (naming the field that changed), cannot be
+        read, or does not exist and is opened to read only.
+        """
+        if readonly and not (workspace.log / "data.mdb").exists():
+            raise WorkspaceError(f"{workspace.root}: there is no log yet; ingest some events or start a run first")
+        store = open_store(workspace.log, map_bytes)
+        try:
+            with store.read() as txn:
+                stored = txn.get(_SCHEMA, db=store.db("meta"))
+                stored = None if stored is None else _decode(store, bytes(stored))
+            if stored != schema:
+                schema = cls._agree(store, schema, readonly=readonly)
+            return cls(workspace, schema, clock, store, readonly=readonly)
+        except BaseException:
+            store.close()
+            raise
+
+    @staticmethod
+    def _agree(store: Store, schema: LogSchema, *, readonly: bool) -> LogSchema:
+        """The schema the log goes on with, stored where it is new; WorkspaceError where the rows would not fit it."""
+        with store.joined() as transaction:
+            data = transaction.txn.get(_SCHEMA, db=store.db("meta"))
+            if data is not None:
+                stored = _decode(store, data)
+                held = counters(store, transaction.txn)
+                _refuse_change(store, stored, schema, labelled=held.predictions + held.outcomes > 0)
+                if schema.label is None:
+                    schema = msgspec.structs.replace(schema, label=stored.label, label_kind=stored.label_kind)
+            if not readonly:
+                transaction.txn.put(_SCHEMA, pack(_Stored(FORMAT, schema)), db=store.db("meta"))
+        return schema
+
+    def close(self) -> None:
+        """Let go of the environment; the last user of it in this process closes it."""
+        self.store.close()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
+
+    def write(self) -> Writer:
+        """One write transaction, as a context manager: all processes' writers take turns, the commit is durable at
+        exit, an exception aborts everything. Raises `WorkspaceError` where the log is open to read only."""
+        self._check_writable()
+        return Writer(self)
+
+    def head(self) -> int:
+        """The last sequence number committed, 0 for an empty log."""
+        with self.store.read() as txn:
+            return counters(self.store, txn).head
+
+    def counts(self) -> dict[str, int]:
+        """How many events, predictions and outcomes the log holds."""
+        with self.store.read() as txn:
+            held = counters(self.store, txn)
+        return {"events": held.events, "predictions": held.predictions, "outcomes": held.outcomes}
+
+    def buffered(self) -> int:
+        """How many rows wait to be drained."""
+        with self.store.read() as txn:
+            return counters(self.store, txn).head - drained(self.store, txn)
+
+    def tail(self, after: int, limit: int = 10_000) -> list[Row]:
+        """Rows with `seq > after` in order, at most `limit`, wherever they lie; empty when there are none."""
+        if limit < 1:
+            raise UsageError(f"tail(limit={limit}): ask for at least one row")
+        with self.store.read() as txn:
+            return self.rows_between(txn, after, counters(self.store, txn).head, limit)
+
+    def rows_between(self, txn: Any, after: int, upto: int, limit: int | None = None) -> list[Row]:
+        """Rows with `after < seq <= upto` as a transaction sees them, at most `limit`: first those in the tables, then
+        those in the buffer."""
+        rows: list[Row] = []
+        in_tables = min(drained(self.store, txn), upto)
+        while after < in_tables and (limit is None or len(rows) < limit):
+            # A sequence number is given once, so a span of so many numbers holds no more rows than wanted.
+            end = in_tables if limit is None else min(in_tables, after + limit - len(rows))
+            rows += self._rows_in_tables(after, end)
+            after = end
+        if after < upto and (limit is None or len(rows) < limit):
+            for entry in buffer.entries(self.store, txn, after):
+                if entry.first > upto:
+                    break
+                end = upto if limit is None else min(upto, max(after, entry.first - 1) + limit - len(rows))
+                rows += entry.rows(self.schema, after, end)
+                if limit is not None and len(rows) >= limit:
+                    break
+        return rows
+
+    def _rows_in_tables(self, after: int, upto: int) -> list[Row]:
+        from modelwright.lake.arrow import SEQ, arrow_schema, rows_of
+        from modelwright.lake.drain import TABLES
+
+        rows: list[Row] = []
+        for name in TABLES:
+            part = self.tables.pin(name, arrow_schema(self.schema, name)).read(SEQ[name], after, upto)
+            rows += rows_of(self.schema, name, part)
+        rows.sort(key=lambda row: row.seq)
+        return rows
+
+    def events(self) -> pa.Table:
+        """All events in order of sequence; columns as in `LogSchema.events`."""
+        return self._whole("events")
+
+    def predictions(self) -> pa.Table:
+        """All predictions in order of sequence; columns as in `LogSchema.predictions`."""
+        return self._whole("predictions")
+
+    def outcomes(self) -> pa.Table:
+        """All outcomes in order of sequence, corrections included; columns as in `LogSchema.outcomes`."""
+        return self._whole("outcomes")
+
+    def _whole(self, name: TableName) -> pa.Table:
+        import pyarrow as pa
+
+        from modelwright.lake.arrow import SEQ, arrow_schema, in_order
+
+        # The snapshot comes first: rows that leave the buffer after it are in the version of the table pinned next.
+        with self.store.read() as txn:
+            pinned = self.tables.pin(name, arrow_schema(self.schema, name))
+            pending = buffer.Pending(self.schema)
+            for entry in buffer.entries(self.store, txn, pinned.upto):
+                if entry.table == name:
+                    pending.add(entry, pinned.upto)
+        return pa.concat_tables([in_order(pinned.read(), SEQ[name]), pending.table(name)])
+
+    def drain(self, *, at_least: int = 1) -> int:
+        """Move buffered rows into the tables when there are `at_least` so many; gives how many were moved.
+
+        One process drains at a time; where another does, this moves nothing. Repeat it after any crash.
+        """
+        from modelwright.lake.drain import drain
+
+        self._check_writable()
+        return drain(self, at_least)
+
+    def maintain(self) -> None:
+        """Compact the tables' small files, write checkpoints, delete what has been unreferenced for a week. Does
+        nothing while a drain runs."""
+        from modelwright.lake.drain import ROLE, TABLES
+
+        self._check_writable()
+        with self.workspace.attempt(ROLE) as held:
+            if held:
+                for name in (*TABLES, "quarantine"):
+                    self.tables.maintain(name)
+
+    def append_events(self, table: pa.Table, digests: list[bytes]) -> Appended:
+        """Append events of history files: `_id` and the contract's columns, and a digest of each row's body.
+
+        An id that is known with the same digest is a duplicate and left out, with another one a conflict and left
+        out; the first of a table wins. `_live` and `_arrived_at` may be given. Up to 50,000 rows are one transaction.
+
+        Raises `DataError` naming a column that is absent, of another type or lacks an id or a time.
+        """
+        from modelwright.lake.bulk import append_events
+
+        self._check_writable()
+        return append_events(self, table, digests)
+
+    def append_outcomes(self, table: pa.Table) -> Appended:
+        """Append outcomes: `_id`, a column named as the label, `_known_at`. In the table's order, a later value for an
+        event corrects the one before; equal repeats are duplicates; rows without a value are left out.
+
+        Raises `DataError` naming a column that is absent, of another type or lacks an id or a time.
+        """
+        from modelwright.lake.bulk import append_outcomes
+
+        self._check_writable()
+        return append_outcomes(self, table)
+
+    def quarantine(self, rows: list[QuarantineRow]) -> None:
+        """Keep rows that could not enter the log, durably, with their reasons."""
+        self._check_writable()
+        with self.store.alone() as transaction:
+            held = counters(self.store, transaction.txn)
+            for row in rows:
+                if row.at_us is None:
+                    row = msgspec.structs.replace(row, at_us=self.clock.now_us())
+                held.quarantined += 1
+                transaction.txn.put(seq_key(held.quarantined), pack(row), db=self.store.db("quarantine"))
+            held.save(self.store, transaction.txn)
+
+    def quarantined(self) -> pa.Table:
+        """All quarantined rows in order: file, row, column, reason, raw, at."""
+        import pyarrow as pa
+
+        from modelwright.lake.arrow import QUARANTINE, quarantine_table
+        from modelwright.lake.drain import quarantined
+
+        with self.store.read() as txn:
+            pinned = self.tables.pin("quarantine", QUARANTINE)
+            rows = [row for _, row in quarantined(self, txn, pinned.upto)]
+        return pa.concat_tables([pinned.read(), quarantine_table(rows)])
+
+    def _sequence_of(self, id: str) -> int | None:
+        writer: Writer | None = getattr(self.writers, "writer", None)
+        if writer is not None:
+            found = writer.identity(id)
+            return None if found is None else found.seq
+        with self.store.read() as txn:
+            data = txn.get(id_key(id), db=self.store.db("ids"))
+            return None if data is None else sequence_of(data)
+
+    def _id_at(self, seq: int) -> str | None:
+        rows = self.tail(seq - 1, 1)
+        return rows[0].id if rows and rows[0].seq == seq and isinstance(rows[0], EventRow) else None
+
+    def _check_writable(self) -> None:
+        if self.readonly:
+            raise WorkspaceError(f"{self.workspace.root}: the log is open to read only; open it for writing")
+
+
+def _decode(store: Store, data: Any) -> LogSchema:
+    try:
+        stored = msgspec.msgpack.decode(data, type=_Stored)
+    except msgspec.DecodeError as error:
+        raise WorkspaceError(f"{store.path}: the log's schema is not readable ({error}); {_START_OVER}") from None
+    if stored.format != FORMAT:
+        raise WorkspaceError(
+            f"{store.path}: the log has format {stored.format}, this version of modelwright writes {FORMAT}; use the "
+            "version that wrote it"
+        )
+    return stored.schema
+
+
+def _refuse_change(store: Store, stored: LogSchema, schema: LogSchema, *, labelled: bool) -> None:
+    """Raise where rows written under one schema would mean something else under the other."""
+    old, new = stored.contract, schema.contract
+    change = None
+    for name in dict.fromkeys((*old.names, *new.names)):
+        if name not in new.names:
+            change = f"{new.name} has no field {name!r} any more"
+        elif name not in old.names:
+            change = f"{new.name}.{name} is new"
+        elif old.field(name).kind != new.field(name).kind:
+            change = f"{new.name}.{name} was {old.field(name).kind} and is {new.field(name).kind}"
+        if change:
+            break
+    else:
+        if old.names != new.names:
+            change = f"the fields of {new.name} were in the order {', '.join(old.names)}"
+        elif (old.id, old.time) != (new.id, new.time):
+            change = f"{new.name} had id={old.id!r}, time={old.time!r} and has id={new.id!r}, time={new.time!r}"
+        elif (
+            labelled
+            and schema.label is not None
+            and (stored.label, stored.label_kind) != (schema.label, schema.label_kind)
+        ):
+            change = f"the label was {stored.label} ({stored.label_kind}) and is {schema.label} ({schema.label_kind})"
+    if change:
+        raise WorkspaceError(f"{store.path}: the log was written under another declaration: {change}; {_START_OVER}")

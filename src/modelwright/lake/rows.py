@@ -1,0 +1,176 @@
+"""What the log holds: its three kinds of row, and the schema that types them.
+
+Rows are small arrays of msgpack in the write-ahead buffer and columns of Arrow in the tables; `lake/arrow.py` turns one
+into the other. Instants are integers, microseconds since the epoch.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from datetime import datetime
+from typing import TYPE_CHECKING, Annotated, Any, Literal
+
+import msgspec
+
+from modelwright.core.errors import ContractError
+from modelwright.spec.contract import INT64, Contract, FieldKind
+
+if TYPE_CHECKING:
+    import pyarrow as pa
+
+TableName = Literal["events", "predictions", "outcomes"]
+Value = bool | int | float | str
+Instant = Annotated[int, msgspec.Meta(ge=-62_135_596_800_000_000, le=253_402_300_799_999_999)]
+"""Microseconds since the epoch, within the years 1 to 9999."""
+
+_STORED: dict[str, Any] = {
+    "float": float,
+    "int": Annotated[int, msgspec.Meta(ge=INT64[0], le=INT64[1])],
+    "bool": bool,
+    "str": str,
+    "time": Instant,
+}
+
+
+class EventRow(msgspec.Struct, frozen=True, array_like=True, tag="e", gc=False):
+    """An event: its values in the contract's order, times as microseconds, missing as None."""
+
+    seq: int
+    id: str
+    at_us: Instant
+    live: bool
+    arrived_us: Instant
+    values: list[Any]
+
+
+class PredictionRow(msgspec.Struct, frozen=True, array_like=True, tag="p", gc=False):
+    """What a release answered, or would have, for one event; `features` is a JSON object."""
+
+    seq: int
+    event_seq: int
+    id: str
+    at_us: Instant
+    made_us: Instant
+    release: str
+    role: Literal["champion", "challenger"]
+    prediction: Value
+    score: float | None
+    probabilities: list[float] | None
+    features: str
+
+
+class OutcomeRow(msgspec.Struct, frozen=True, array_like=True, tag="o", gc=False):
+    """What became of an event, known at an instant later than the event; the latest row of an event counts."""
+
+    seq: int
+    event_seq: int
+    id: str
+    value: Value
+    known_us: Instant
+    live: bool
+
+
+Row = EventRow | PredictionRow | OutcomeRow
+pack = msgspec.msgpack.Encoder().encode
+unpack_row: Callable[[Any], Row] = msgspec.msgpack.Decoder(Row).decode
+unpack = msgspec.msgpack.Decoder().decode
+
+
+class QuarantineRow(msgspec.Struct, frozen=True, array_like=True):
+    """A row that could not enter the log: where it stood, which column is at fault and why, and the row as it came.
+
+    `at_us` is filled with the time of the log's clock where it is None.
+    """
+
+    file: str
+    row: int
+    column: str
+    reason: str
+    raw: str
+    at_us: Instant | None = None
+
+
+class Appended(msgspec.Struct, frozen=True, kw_only=True):
+    """What became of the rows of a bulk append. Row numbers count from 0 in the table that was given.
+
+    `duplicates` are rows the log holds already; `conflicts` have a known id with another body; `unknown` are outcomes
+    of no event in the log. Outcomes without a value are none of these and are left out.
+    """
+
+    added: int = 0
+    duplicates: int = 0
+    conflicts: int = 0
+    unknown: int = 0
+    conflict_rows: tuple[int, ...] = ()
+    unknown_rows: tuple[int, ...] = ()
+
+
+class LogSchema(msgspec.Struct, frozen=True):
+    """Types of the log: the event's contract, and the label's name and kind where the system has one."""
+
+    contract: Contract
+    label: str | None = None
+    label_kind: FieldKind | None = None
+
+    def events(self) -> pa.Schema:
+        """Arrow schema of the events: `_seq`, `_id`, `_live`, `_arrived_at`, then the contract's fields."""
+        from modelwright.lake.arrow import arrow_schema
+
+        return arrow_schema(self, "events")
+
+    def predictions(self) -> pa.Schema:
+        """Arrow schema of the predictions; `prediction` has the label's type."""
+        from modelwright.lake.arrow import arrow_schema
+
+        return arrow_schema(self, "predictions")
+
+    def outcomes(self) -> pa.Schema:
+        """Arrow schema of the outcomes: `_seq`, `_event_seq`, `_id`, the label, `_known_at`, `_live`."""
+        from modelwright.lake.arrow import arrow_schema
+
+        return arrow_schema(self, "outcomes")
+
+
+class ValueCheck:
+    """Checks that what enters the log can be drained into the tables, so that no row is ever stuck in the buffer."""
+
+    def __init__(self, schema: LogSchema) -> None:
+        self._names = schema.contract.names
+        members = tuple(_STORED[field.kind] | None for field in schema.contract.fields)
+        self._event: Any = tuple.__class_getitem__(members)
+        self._label = schema.label
+        self._outcome: Any = _STORED[schema.label_kind] if schema.label_kind else None
+
+    def event(self, values: Any) -> tuple[Any, ...]:
+        """The values as stored, in the contract's order; ContractError naming the field that does not fit."""
+        try:
+            checked: tuple[Any, ...] = msgspec.convert(values, self._event)
+        except msgspec.ValidationError as error:
+            text = str(error)
+            place = text.rpartition("$[")[2].partition("]")[0]
+            field = self._names[int(place)] if place.isdigit() else ""
+            raise ContractError(
+                f"{field or 'event'}: the log cannot hold it: {text}; give the contract's type, and times as whole "
+                "microseconds",
+                field,
+            ) from None
+        return checked
+
+    def label(self, value: Any, what: str = "outcome") -> Value:
+        """An outcome or a prediction as stored; ContractError where it is not of the label's kind."""
+        if self._outcome is None:
+            raise ContractError(f"{what} {value!r}: this log has no label; declare one in the system")
+        try:
+            checked: Value = msgspec.convert(value, self._outcome)
+        except msgspec.ValidationError as error:
+            raise ContractError(
+                f"{self._label}: the {what} {value!r} is not of the label's kind: {error}", self._label or ""
+            ) from None
+        return checked
+
+
+def plain(value: Any) -> Any:
+    """A value as the log stores it: aware or naive times become microseconds, all else stays."""
+    from modelwright.core.clock import to_us
+
+    return to_us(value) if isinstance(value, datetime) else value

@@ -1,0 +1,73 @@
+"""The state folder: where each part of a system's state lies, and who may work on it alone.
+
+Every command is given one `Workspace` (".modelwright/" beside the system file) and asks it for paths and locks. It
+never reads or writes what lies in the folders it names.
+"""
+
+import fcntl
+import os
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+from modelwright.core.errors import WorkspaceError
+
+
+class Workspace:
+    """The paths of one system's state, and its locks.
+
+    `root` is made when first written to. `log` holds the LMDB environment, `tables` the Delta tables, `releases` the
+    release folders, `tracking` the runs and `reports` what people read.
+    """
+
+    def __init__(self, root: Path) -> None:
+        self.root = Path(root)
+        self.log = self.root / "log"
+        self.tables = self.root / "tables"
+        self.releases = self.root / "releases"
+        self.tracking = self.root / "tracking"
+        self.reports = self.root / "reports"
+
+    @contextmanager
+    def exclusive(self, role: str) -> Iterator[None]:
+        """Hold the role alone, for as long as the block runs; the kernel frees it when the process ends in any way.
+
+        Raises `WorkspaceError`, naming the holder's process id, where another holds the role.
+        """
+        with self.attempt(role) as held:
+            if not held:
+                raise WorkspaceError(
+                    f"{self.root}: another process ({self._holder(role)}) is its {role} already; stop that one first, "
+                    "or point MODELWRIGHT_HOME at another folder"
+                )
+            yield
+
+    @contextmanager
+    def attempt(self, role: str) -> Iterator[bool]:
+        """Like `exclusive`, but yields False instead of raising where another holds the role."""
+        try:
+            self.root.mkdir(parents=True, exist_ok=True)
+            handle = os.open(self._lock(role), os.O_RDWR | os.O_CREAT, 0o644)
+        except OSError as error:
+            raise WorkspaceError(
+                f"{self.root}: cannot be written to ({error.strerror}); give the user who runs modelwright the right "
+                "to write there, or point MODELWRIGHT_HOME elsewhere"
+            ) from None
+        try:
+            try:
+                fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            except BlockingIOError:
+                yield False
+                return
+            os.ftruncate(handle, 0)
+            os.pwrite(handle, f"{os.getpid()}\n".encode(), 0)
+            yield True
+        finally:
+            os.close(handle)
+
+    def _lock(self, role: str) -> Path:
+        return self.root / f"{role}.lock"
+
+    def _holder(self, role: str) -> str:
+        text = self._lock(role).read_text().strip()
+        return f"process {text}" if text else "just starting"

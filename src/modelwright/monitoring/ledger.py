@@ -1,0 +1,144 @@
+"""The ledger: predictions waiting for their outcomes, and the account of those that have met.
+
+It is a view of the log: fed with the log's rows in order, by whoever reads them (the rehearsal in batches, the running
+system from the tail), it can be thrown away and fed again to the same state. It decides nothing.
+"""
+
+from collections import deque
+from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
+
+from modelwright.stats.losses import row_losses
+from modelwright.stats.metrics import metric_value
+from modelwright.stats.predictions import Array, Predictions
+
+RECENT = 20_000
+"""Losses of the champion kept for the triggers."""
+
+
+@dataclass
+class Scored:
+    """What one release said about one event."""
+
+    release: str
+    value: Any
+    probabilities: tuple[float, ...] | None
+
+
+@dataclass
+class Account:
+    """Settled predictions of one series (the champion of the day, the frozen one), in the order of settling."""
+
+    at_us: list[int] = field(default_factory=list)
+    outcome: list[Any] = field(default_factory=list)
+    scored: list[Scored] = field(default_factory=list)
+
+    def __len__(self) -> int:
+        return len(self.at_us)
+
+
+class Ledger:
+    """Meets predictions with outcomes. `metric` names the steering metric, `classes` the label's (empty for amounts)."""
+
+    def __init__(self, metric: str, classes: tuple[bool | str, ...]) -> None:
+        self.metric = metric
+        self.classes = classes
+        self.account = Account()
+        self.predictions = 0
+        self.outcomes = 0
+        self._champion: dict[int, tuple[int, Scored]] = {}
+        self._challenger: dict[int, Scored] = {}
+        self._losses: deque[tuple[str, float]] = deque(maxlen=RECENT)
+        self._pairs: list[tuple[str, str, float, float]] = []
+        self._newly: list[tuple[int, int, Any]] = []
+        self._settled: dict[int, int] = {}
+
+    def predicted(self, event_seq: int, at_us: int, scored: Scored, *, challenger: bool = False) -> None:
+        """A prediction was made: the champion's, which was answered, or the challenger's, in shadow."""
+        if challenger:
+            self._challenger[event_seq] = scored
+        else:
+            self.predictions += 1
+            self._champion[event_seq] = (at_us, scored)
+
+    def known(self, event_seq: int, outcome: Any) -> None:
+        """An outcome became known. Outcomes of events that were never predicted only count."""
+        self.outcomes += 1
+        place = self._settled.get(event_seq)
+        if place is not None:  # a correction: the account follows, decisions already taken stand
+            self.account.outcome[place] = outcome
+        elif event_seq in self._champion:
+            self._newly.append((event_seq, self._champion[event_seq][0], outcome))
+
+    def settle(self) -> None:
+        """Work out the losses of all that has met since the last call."""
+        if not self._newly:
+            return
+        champions = [self._champion.pop(event_seq)[1] for event_seq, _, _ in self._newly]
+        outcomes = [outcome for _, _, outcome in self._newly]
+        losses = self._row_losses(outcomes, champions)
+        paired = [
+            (index, self._challenger.pop(event_seq))
+            for index, (event_seq, _, _) in enumerate(self._newly)
+            if event_seq in self._challenger
+        ]
+        if paired:
+            theirs = self._row_losses([outcomes[index] for index, _ in paired], [scored for _, scored in paired])
+            for (index, scored), loss in zip(paired, theirs, strict=True):
+                self._pairs.append((champions[index].release, scored.release, float(losses[index]), float(loss)))
+        for (event_seq, at_us, outcome), scored, loss in zip(self._newly, champions, losses, strict=True):
+            self._settled[event_seq] = len(self.account)
+            self.account.at_us.append(at_us)
+            self.account.outcome.append(outcome)
+            self.account.scored.append(scored)
+            self._losses.append((scored.release, float(loss)))
+        self._newly = []
+
+    def take_pairs(self, champion: str, challenger: str) -> list[tuple[float, float]]:
+        """(champion's loss, challenger's loss) of what both have scored since the last call, in order of settling."""
+        pairs = [(ours, theirs) for one, other, ours, theirs in self._pairs if one == champion and other == challenger]
+        self._pairs = []
+        return pairs
+
+    def forget_challenger(self) -> None:
+        """A rollout ended: what waits for an outcome of its challenger is no longer wanted."""
+        self._challenger.clear()
+        self._pairs = []
+
+    def recent_losses(self, release: str, rows: int) -> Array:
+        """Up to `rows` latest losses of that release's answers."""
+        found: list[float] = []
+        for name, loss in reversed(self._losses):
+            if name == release:
+                found.append(loss)
+                if len(found) == rows:
+                    break
+        return np.array(found)
+
+    def value(self, first: int = 0) -> float:
+        """The metric over the account from place `first` on; NaN where it is empty."""
+        return account_value(self.metric, self.account, self.classes, slice(first, None))
+
+    def _row_losses(self, outcomes: list[Any], scored: list[Scored]) -> Array:
+        return row_losses(self.metric, as_outcomes(outcomes, self.classes), as_predictions(scored, self.classes))
+
+
+def as_outcomes(outcomes: list[Any], classes: tuple[bool | str, ...]) -> Array:
+    """[n] outcomes in the dtype metrics expect."""
+    return np.array(outcomes, dtype=bool if classes == (False, True) else object if classes else np.float64)
+
+
+def as_predictions(scored: list[Scored], classes: tuple[bool | str, ...]) -> Predictions:
+    """Many single answers as one `Predictions`."""
+    value = as_outcomes([one.value for one in scored], classes)
+    if not classes or any(one.probabilities is None for one in scored):
+        return Predictions(value, None, classes)
+    return Predictions(value, np.array([one.probabilities for one in scored], dtype=np.float64), classes)
+
+
+def account_value(metric: str, account: Account, classes: tuple[bool | str, ...], rows: slice) -> float:
+    """The metric over some of an account."""
+    outcomes = as_outcomes(account.outcome[rows], classes)
+    return metric_value(metric, outcomes, as_predictions(account.scored[rows], classes))

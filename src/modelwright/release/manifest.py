@@ -1,0 +1,77 @@
+"""The manifest: what a release is, which files it holds with their hashes, and what it takes to run it."""
+
+from typing import Any, Literal
+
+import msgspec
+
+from modelwright.release.inputs import InputColumn
+from modelwright.spec.label import LabelSpec
+from modelwright.spec.metric import METRICS, MetricSpec
+from modelwright.spec.view import ViewSpec
+from modelwright.stats.reference import ColumnReference
+
+FORMAT = 1
+RuntimeName = Literal["onnx", "native", "constant", "last_outcome"]
+
+
+class RowLoss(msgspec.Struct, frozen=True):
+    """Mean, variance and count of the row losses on the rows the release was gated on."""
+
+    mean: float
+    variance: float
+    rows: int
+
+
+class Equivalence(msgspec.Struct, frozen=True, kw_only=True):
+    """How a compiled form compares with the estimator it was made from, over `rows` held-back rows."""
+
+    rows: int
+    flips: int
+    largest: float
+    accepted: bool
+    reason: str = ""
+
+
+class Manifest(msgspec.Struct, frozen=True, kw_only=True):
+    """Everything about a release that is not a file of its own. The release's id is the hash of this.
+
+    `requires`: import names of libraries its runtime needs beyond the base install, with the installed version.
+    `trained_until_us`, `rows`: the material. `metrics`: on the held-back tail, of the artefact in this folder.
+    """
+
+    format: int = FORMAT
+    system: str
+    kind: Literal["model", "baseline"]
+    runtime: RuntimeName
+    label: LabelSpec
+    metric: str
+    classes: tuple[bool | str, ...] = ()
+    inputs: tuple[InputColumn, ...]
+    views: tuple[ViewSpec, ...] = ()
+    requires: dict[str, str] = {}
+    model: str = ""
+    trained_from_us: int = 0
+    trained_until_us: int = 0
+    rows: int = 0
+    metrics: dict[str, float | None] = {}
+    loss: RowLoss | None = None
+    equivalence: Equivalence | None = None
+    data_version: str = ""
+    files: dict[str, str] = {}
+
+    @property
+    def metric_spec(self) -> MetricSpec:
+        """The steering metric."""
+        return METRICS[self.metric]
+
+
+class References(msgspec.Struct, frozen=True):
+    """Reference statistics of the inputs and of the score, for drift."""
+
+    columns: tuple[ColumnReference, ...]
+    score: ColumnReference | None = None
+
+
+def encode_pretty(value: Any) -> bytes:
+    """JSON for people: indented, keys in order, so that equal values are equal bytes."""
+    return msgspec.json.format(msgspec.json.encode(value, order="sorted"), indent=2) + b"\n"

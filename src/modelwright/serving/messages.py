@@ -1,0 +1,47 @@
+"""What serving is asked and what it answers, as values of no transport."""
+
+from datetime import datetime
+from typing import Any
+
+import msgspec
+
+
+class Answer(msgspec.Struct, omit_defaults=True, gc=False):
+    """One prediction. `score` is the positive class's probability; amounts have neither score nor probabilities."""
+
+    id: str
+    prediction: Any
+    score: float | None = None
+    probabilities: dict[str, float] | None = None
+    release: str = ""
+
+
+class Accepted(msgspec.Struct, gc=False):
+    """An event or outcome is in the log. `repeated`: it was there already."""
+
+    id: str
+    repeated: bool
+
+
+class OutcomeBody(msgspec.Struct, forbid_unknown_fields=True):
+    """`POST /outcomes`: what became of an event, and when that was known (now, if not said)."""
+
+    id: str
+    outcome: Any
+    at: datetime | int | None = None
+
+
+class Counters:
+    """What /metrics shows. Owned by the data plane, changed by its one thread."""
+
+    def __init__(self) -> None:
+        self.predictions: dict[str, int] = {}
+        self.events = 0
+        self.outcomes = 0
+        self.repeats = 0
+        self.failures: dict[str, int] = {}
+        self.shadow = 0
+        self.shadow_dropped = 0
+        self.unseen: dict[str, int] = {}
+        self.commits = 0
+        self.swaps = 0

@@ -1,0 +1,166 @@
+"""`System`: the one declaration everything else is derived from. `app.system` adds the verbs (train, rehearse, run...)."""
+
+import difflib
+from collections.abc import Sequence
+from datetime import timedelta
+from pathlib import Path
+from typing import Any
+
+from modelwright.core.durations import duration_us
+from modelwright.core.errors import DeclarationError
+from modelwright.spec.contract import Contract, Field
+from modelwright.spec.event import contract_of
+from modelwright.spec.gate import Gate
+from modelwright.spec.label import LabelSpec
+from modelwright.spec.metric import DEFAULT, MetricSpec, metric_named
+from modelwright.spec.rollout import Shadow, shadow
+from modelwright.spec.source import Files
+from modelwright.spec.trigger import Trigger
+from modelwright.spec.view import FeatureView
+
+NOT_BUILT = frozenset({"prepare", "decide", "ask", "sink", "optimize", "alerts", "budget"})
+RESERVED_INPUTS = frozenset({"id", "release"})
+
+
+class System:
+    """What an event looks like, which history to compute, what to predict, how good it must be, when to retrain.
+
+    - `name`: names the state, the releases and the runs.
+    - `event`: a class decorated with `@mw.event`; `source`: where its history comes from (`source.files(...)`).
+    - `features`: `FeatureView`s over that event; `label`: `mw.Label(...)`; `inputs`: the model's columns, by default the
+      event's columns except id, entity and time, then every feature under its own name.
+    - `model`: anything with `fit` and `predict` (and `predict_proba` for classes). It is never fitted in place.
+    - `metric`: what the loop steers by (default `roc_auc`, `accuracy`, `mae` by kind of label).
+    - `gates`: what a candidate must pass; `retrain`: when to train one; `rollout`: how one becomes champion.
+    - `validation`: the longest tail of history held back (default 7 days, at most the last tenth of the rows).
+    - `check`: how often the loop decides. `seed`: for every `random_state` left unset.
+
+    Raises `DeclarationError` for whatever cannot be, when it is made.
+    """
+
+    def __init__(
+        self,
+        *,
+        name: str,
+        event: Any,
+        label: LabelSpec,
+        model: Any,
+        source: Files | None = None,
+        features: Sequence[FeatureView] = (),
+        inputs: Sequence[str] | None = None,
+        metric: str | None = None,
+        gates: Sequence[Gate] = (),
+        retrain: Sequence[Trigger] = (),
+        rollout: Shadow | None = None,
+        validation: str | timedelta = "7d",
+        check: str | timedelta = "1h",
+        seed: int = 0,
+        **other: Any,
+    ) -> None:
+        _refuse(other)
+        if not (isinstance(name, str) and name.replace("-", "_").isidentifier()):
+            raise DeclarationError(f"System(name={name!r}): letters, digits, - and _ only, not beginning with a digit")
+        self.name = name
+        self.contract: Contract = contract_of(event)
+        if self.contract.time is None:
+            raise DeclarationError(
+                f"System({name}): {self.contract.name} declares no time; name its time field in @mw.event(time=...) "
+                "(plain tables without a time come with a later version)"
+            )
+        if not isinstance(label, LabelSpec):
+            raise DeclarationError(f"System({name}, label={label!r}): declare it with mw.Label(name, kind, delay=...)")
+        self.label = label
+        if label.name in self.contract.names:
+            raise DeclarationError(
+                f"System({name}): the label {label.name!r} is also an input: it is a field of {self.contract.name}; "
+                "take it out of the class, the label's column is read from the history by its name"
+            )
+        self.source = source
+        self.features = tuple(features)
+        self._check_features()
+        self.inputs = self._check_inputs(inputs)
+        self.model = self._check_model(model)
+        self.metric: MetricSpec = metric_named(metric or DEFAULT[label.kind], label.kind, f"System({name}, metric=)")
+        self.gates = tuple(gates)
+        for gate in self.gates:
+            if not callable(getattr(gate, "judge", None)):
+                raise DeclarationError(f"System({name}, gates=): {gate!r} is no gate; use gate.metric(...) and the like")
+            gate.check(label)
+        self.retrain = tuple(retrain)
+        for trigger in self.retrain:
+            if not callable(getattr(trigger, "due", None)):
+                raise DeclarationError(f"System({name}, retrain=): {trigger!r} is no trigger; use retrain.every(...)")
+        if rollout is not None and not isinstance(rollout, Shadow):
+            raise DeclarationError(f"System({name}, rollout=): {rollout!r} is no rollout; use rollout.shadow(...)")
+        self.rollout = rollout or shadow()
+        self.validation_us = duration_us(validation, f"System({name}, validation=)")
+        self.check_us = duration_us(check, f"System({name}, check=)")
+        self.seed = seed
+        self.home = Path.cwd()
+        self.path: Path | None = None
+
+    def _check_features(self) -> None:
+        seen: set[str] = set()
+        for view in self.features:
+            if not isinstance(view, FeatureView):
+                raise DeclarationError(f"System({self.name}, features=): {view!r} is no FeatureView")
+            if view.contract != self.contract:
+                raise DeclarationError(
+                    f"System({self.name}, features=): a view of {view.contract.name} in a system of "
+                    f"{self.contract.name}; views over other events are not built yet"
+                )
+            view.check_label(self.label.name)
+            doubled = seen & view.features.keys()
+            if doubled or self.label.name in view.features:
+                name = min(doubled or {self.label.name})
+                raise DeclarationError(f"System({self.name}, features=): two columns are called {name!r}; rename one")
+            seen |= view.features.keys()
+
+    def _check_inputs(self, inputs: Sequence[str] | None) -> tuple[str, ...]:
+        features = [name for view in self.features for name in view.features]
+        if inputs is None:
+            chosen = tuple(name for name in self.contract.input_names() if self.contract.field(name).kind != "time")
+            chosen += tuple(features)
+        else:
+            chosen = tuple(inputs)
+            known = [*self.contract.names, *features]
+            for name in chosen:
+                if name == self.label.name:
+                    raise DeclarationError(f"System({self.name}, inputs=): the label {name!r} is also an input; take it out")
+                if name not in known:
+                    near = difflib.get_close_matches(name, known, n=1)
+                    hint = f"did you mean {near[0]!r}?" if near else f"known are {', '.join(known)}"
+                    raise DeclarationError(f"System({self.name}, inputs=): no column or feature {name!r}; {hint}")
+        if not chosen:
+            raise DeclarationError(f"System({self.name}): the model has no input; add event columns or features")
+        return chosen
+
+    def _check_model(self, model: Any) -> Any:
+        if isinstance(model, (list, tuple, str)):
+            raise DeclarationError(
+                f"System({self.name}, model=): a list of candidates and 'auto' are not built yet; give one estimator"
+            )
+        if isinstance(model, type) or not (callable(getattr(model, "fit", None)) and callable(getattr(model, "predict", None))):
+            raise DeclarationError(
+                f"System({self.name}, model=): {model!r} has no fit and predict; give an estimator object, such as "
+                "LGBMClassifier() or a scikit-learn pipeline"
+            )
+        return model
+
+    def at(self, path: Path) -> "System":
+        """This system, declared in that file: relative paths start beside it."""
+        self.path = path
+        self.home = path.parent
+        return self
+
+    def input_fields(self) -> tuple[Field, ...]:
+        """The event columns among the inputs."""
+        return tuple(self.contract.field(name) for name in self.inputs if name in self.contract.names)
+
+
+def _refuse(other: dict[str, Any]) -> None:
+    for name in other:
+        if name in NOT_BUILT:
+            raise DeclarationError(f"System({name}=): this setting is not built yet; leave it out")
+        near = difflib.get_close_matches(name, System.__init__.__kwdefaults__ | {"name": 0, "event": 0, "label": 0}, n=1)
+        raise DeclarationError(f"System({name}=): no such setting" + (f"; did you mean {near[0]!r}?" if near else ""))

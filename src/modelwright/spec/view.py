@@ -1,0 +1,98 @@
+"""`FeatureView`: named aggregates over the history of one key of one event."""
+
+import difflib
+from typing import Any, Final
+
+import msgspec
+
+from modelwright.core.errors import DeclarationError
+from modelwright.spec.agg import NUMERIC_ONLY, Aggregate
+from modelwright.spec.contract import Contract
+from modelwright.spec.event import contract_of
+
+ENTITY: Final = "(the event's entity)"
+NOT_BUILT = frozenset({"lateness", "step"})
+
+
+class ViewSpec(msgspec.Struct, frozen=True, kw_only=True):
+    """A view as data: what a release stores and the feature hosts compile.
+
+    `by` holds the key columns; empty means one global history.
+    """
+
+    event: str
+    by: tuple[str, ...]
+    features: dict[str, Aggregate]
+
+
+class FeatureView:
+    """History of one key, as named features.
+
+    `by` is a column or a tuple of columns of the event; it defaults to the event's entity. An event without an entity,
+    and `by=None`, have one global history. A column that is not the event's is the label's: outcomes become history
+    from the moment they are known.
+
+    Raises `DeclarationError` naming the event, the feature and the remedy.
+    """
+
+    def __init__(self, event: Any, *, by: str | tuple[str, ...] | None = ENTITY, **features: Aggregate) -> None:
+        self.contract = contract_of(event)
+        if by == ENTITY:
+            by = self.contract.entity
+        self.by: tuple[str, ...] = () if by is None else (by,) if isinstance(by, str) else tuple(by)
+        self._check_key()
+        if not features:
+            raise DeclarationError(f"FeatureView({self.contract.name}) has no features: add one, name=agg.count()")
+        for name, aggregate in features.items():
+            self._check_feature(name, aggregate)
+        self.features = dict(features)
+
+    def _check_key(self) -> None:
+        name = self.contract.name
+        for column in self.by:
+            if column not in self.contract.names:
+                raise DeclarationError(f"FeatureView({name}, by={column!r}): {name} has no such field")
+        if self.contract.time is None:
+            raise DeclarationError(
+                f"FeatureView({name}): history needs a time, and {name} declares none; name its time field in "
+                "@mw.event(time=...) (plain tables without a time come with a later version)"
+            )
+
+    def _check_feature(self, name: str, aggregate: Any) -> None:
+        where = f"FeatureView({self.contract.name}, {name}=)"
+        if name in NOT_BUILT:
+            raise DeclarationError(f"{where}: this setting is not built yet; leave it out")
+        if not isinstance(aggregate, Aggregate):
+            raise DeclarationError(f"{where}: {aggregate!r} is no aggregate; use agg.count(), agg.sum(...) and the like")
+        if name in self.contract.names or name.startswith("_"):
+            raise DeclarationError(f"{where}: the name is taken by a column of {self.contract.name}; choose another")
+        column = aggregate.column
+        if column in self.contract.names:
+            kind = self.contract.field(column).kind
+            if kind == "time" or (kind == "str" and aggregate.kind in NUMERIC_ONLY):
+                raise DeclarationError(f"{where}: agg.{aggregate.kind} needs a number, and {column} is a {kind}")
+
+    def outcome_columns(self) -> frozenset[str]:
+        """Columns that are not the event's, so must be the label."""
+        read = frozenset().union(*(aggregate.columns() for aggregate in self.features.values()))
+        return read - set(self.contract.names)
+
+    def check_label(self, label: str | None) -> None:
+        """Raise `DeclarationError` for a column that is neither the event's nor the label."""
+        for name, aggregate in self.features.items():
+            for column in sorted(aggregate.columns() - set(self.contract.names) - {label}):
+                known = [*self.contract.names, *([label] if label else [])]
+                near = difflib.get_close_matches(column, known, n=1)
+                hint = f"did you mean {near[0]!r}?" if near else f"its columns are {', '.join(known)}"
+                raise DeclarationError(
+                    f"FeatureView({self.contract.name}, {name}=agg.{aggregate.kind}): {column!r} is neither a column "
+                    f"of {self.contract.name} nor the label; {hint}"
+                )
+            if aggregate.kind == "change" and aggregate.column == label:
+                raise DeclarationError(
+                    f"FeatureView({self.contract.name}, {name}=agg.change): a request does not bring its outcome"
+                )
+
+    def spec(self) -> ViewSpec:
+        """The view as data."""
+        return ViewSpec(event=self.contract.name, by=self.by, features=self.features)

@@ -1,0 +1,1 @@
+"""Oracles and conformance suites, shipped so that anyone can hold an implementation to them; imported by no room."""

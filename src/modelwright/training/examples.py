@@ -1,0 +1,176 @@
+"""The point-in-time training set: every event with its features as of its own moment, and its outcomes as they became
+known.
+
+Features at a row depend on nothing at or after it, so one table serves every training and every rehearsal: what differs
+is only which rows and outcomes are known at the time (`Examples.known_at`).
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from functools import cached_property
+
+import numpy as np
+import pyarrow as pa
+
+from modelwright.core.errors import TrainingError
+from modelwright.features.offline import compute
+from modelwright.features.plan import LabelColumn
+from modelwright.release.inputs import Rows
+from modelwright.spec.contract import Contract
+from modelwright.spec.label import LabelSpec
+from modelwright.spec.view import ViewSpec
+from modelwright.stats.predictions import Array
+
+NEVER = np.iinfo(np.int64).max
+
+
+@dataclass(frozen=True)
+class Known:
+    """Rows whose outcome is known at some moment: positions in `Examples` in time order, and the outcomes [n]."""
+
+    positions: Array
+    outcomes: Array
+
+
+@dataclass(frozen=True)
+class Examples:
+    """All events in time order with the model's inputs, and all outcomes in the order they became known.
+
+    `names`: the inputs; `is_text`: which of them are texts. `outcome_of` [m] are positions of events, `outcome` [m] their
+    outcomes, `known_us` [m] when each became known (nondecreasing); a later one for the same event is a correction.
+    """
+
+    names: tuple[str, ...]
+    is_text: tuple[bool, ...]
+    rows: Rows
+    ids: Array
+    seq: Array
+    at_us: Array
+    outcome_of: Array
+    outcome: Array
+    known_us: Array
+
+    def __len__(self) -> int:
+        return len(self.at_us)
+
+    def known_at(self, now_us: int) -> Known:
+        """The labelled rows at that moment: events before it whose outcome is known by it, with the latest outcome."""
+        upto = int(np.searchsorted(self.known_us, now_us, side="right"))
+        latest = np.full(len(self), -1, dtype=np.int64)
+        latest[self.outcome_of[:upto]] = np.arange(upto)  # the last assignment wins: corrections
+        positions = np.flatnonzero((latest >= 0) & (self.at_us < now_us))
+        return Known(positions, self.outcome[latest[positions]])
+
+    @cached_property
+    def first_known_us(self) -> Array:
+        """[n] when the first outcome of each event became known; NEVER where none has."""
+        first = np.full(len(self), NEVER, dtype=np.int64)
+        first[self.outcome_of[::-1]] = self.known_us[::-1]
+        return first
+
+
+def build_examples(
+    events: pa.Table,
+    outcomes: pa.Table,
+    contract: Contract,
+    label: LabelSpec,
+    views: Sequence[ViewSpec],
+    inputs: Sequence[str],
+) -> Examples:
+    """Features for every event of the log, by the offline host. Tables as `lake.Log.events()` and `.outcomes()` give."""
+    assert contract.time is not None
+    order = np.lexsort((events["_seq"].to_numpy(), events[contract.time].cast(pa.int64()).to_numpy()))
+    events = events.take(pa.array(order))
+    features = compute(views, contract, LabelColumn(label.name, label.kind), events, events, outcomes) if views else None
+    at_us = events[contract.time].cast(pa.int64()).to_numpy()
+    position = {int(seq): place for place, seq in enumerate(events["_seq"].to_numpy())}
+
+    by_known = outcomes.take(
+        pa.array(np.lexsort((outcomes["_seq"].to_numpy(), outcomes["_known_at"].cast(pa.int64()).to_numpy())))
+    )
+    of = np.array([position[int(seq)] for seq in by_known["_event_seq"].to_numpy()], dtype=np.int64)
+    known_us = by_known["_known_at"].cast(pa.int64()).to_numpy()
+    values = np.array(by_known[label.name].to_pylist(), dtype=bool if label.kind == "bool" else object)
+    if label.task == "regression":
+        values = values.astype(np.float64)
+    rows, is_text = _blocks(events, features, inputs)
+    return Examples(
+        names=tuple(inputs),
+        is_text=is_text,
+        rows=rows,
+        ids=np.array(events["_id"].to_pylist(), dtype=object),
+        seq=events["_seq"].to_numpy(),
+        at_us=at_us,
+        outcome_of=of,
+        outcome=values,
+        known_us=known_us,
+    )
+
+
+def _blocks(events: pa.Table, features: pa.Table | None, inputs: Sequence[str]) -> tuple[Rows, tuple[bool, ...]]:
+    numbers: list[Array] = []
+    texts: list[Sequence[str | None]] = []
+    is_text: list[bool] = []
+    for name in inputs:
+        column = (events if features is None or name not in features.column_names else features)[name]
+        kind = column.type
+        text = pa.types.is_string(kind) or pa.types.is_dictionary(kind)
+        is_text.append(text)
+        if text:
+            texts.append(column.to_pylist())
+        else:
+            numbers.append(_as_float(column))
+    block = np.column_stack(numbers) if numbers else np.zeros((events.num_rows, 0))
+    return Rows(np.ascontiguousarray(block, dtype=np.float64), tuple(texts)), tuple(is_text)
+
+
+def _as_float(column: pa.ChunkedArray) -> Array:
+    if pa.types.is_boolean(column.type):
+        column = column.cast(pa.int8())
+    return column.cast(pa.float64(), safe=False).to_numpy()
+
+
+@dataclass(frozen=True)
+class Split:
+    """Positions in `Examples`: what is fitted on and what is held back, with their outcomes. `at_us` is where it splits."""
+
+    train: Array
+    train_outcomes: Array
+    held_back: Array
+    held_back_outcomes: Array
+    at_us: int
+
+
+SMALLEST = 20
+"""Fewer labelled rows than this on either side are no ground for a model."""
+
+
+def split_by_time(examples: Examples, now_us: int, validation_us: int) -> Split:
+    """Hold back the tail: the shorter of the last tenth of the labelled rows and `validation_us`.
+
+    A training row's outcome was known when the held-back part begins; the others are left out, so that the model is
+    judged as it would have been on that day. Raises `TrainingError` where too little is left on either side.
+    """
+    known = examples.known_at(now_us)
+    if len(known.positions) < 2 * SMALLEST:
+        raise TrainingError(
+            f"only {len(known.positions)} rows with a known outcome; at least {2 * SMALLEST} are needed to fit and to judge"
+        )
+    at_us = examples.at_us[known.positions]
+    split_us = max(int(at_us[int(len(at_us) * 0.9)]), int(at_us[-1]) - validation_us)
+    before = (at_us < split_us) & (examples.first_known_us[known.positions] <= split_us)
+    after = at_us >= split_us
+    if before.sum() < SMALLEST or after.sum() < SMALLEST:
+        raise TrainingError(
+            f"{int(before.sum())} rows to fit and {int(after.sum())} to judge; at least {SMALLEST} of each are needed: "
+            "bring more history, or declare a longer validation="
+        )
+    return Split(
+        known.positions[before], known.outcomes[before], known.positions[after], known.outcomes[after], split_us
+    )
+
+
+def vocabulary(texts: Sequence[str | None]) -> tuple[str, ...]:
+    """The different texts in alphabetical order."""
+    return tuple(sorted({text for text in texts if text is not None}))
+

@@ -1,0 +1,303 @@
+"""The promises of the feature kernel: parity to the bit, agreement with the oracle, no leak, order, rebuild."""
+
+import math
+from datetime import datetime
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from modelwright.features.encode import KeyReader, RowEncoder, encode_value
+from modelwright.features.offline import compute
+from modelwright.features.online import EVENT_ROW, OUTCOME_ROW, OnlineHost
+from modelwright.features.plan import LabelColumn
+from modelwright.features.strings import MemoryStrings
+from modelwright.spec import agg
+from modelwright.spec.event import contract_of, event
+from modelwright.spec.view import FeatureView
+from modelwright.testing.oracle import features_at, magnitudes_at, within_promise
+
+
+@event(id="id", entity="card", time="at")
+class Payment:
+    id: str
+    at: datetime
+    card: str | None
+    amount: float | None
+    items: int | None
+    abroad: bool | None
+    country: str | None
+
+
+CONTRACT = contract_of(Payment)
+LABEL = LabelColumn("fraud", "bool")
+NAMES = CONTRACT.names
+
+
+def numeric(prefix: str, column: str, over: str | None, where: str | None = None) -> dict[str, Any]:
+    kinds = ("sum", "mean", "min", "max", "std", "last", "first", "count_distinct")
+    return {f"{prefix}_{kind}": getattr(agg, kind)(column, over=over, where=where) for kind in kinds}
+
+
+CARD = FeatureView(
+    Payment,
+    **numeric("amount5", "amount", "5us"),
+    **numeric("amount", "amount", None),
+    **numeric("big", "amount", "12us", "items > 1 and not (country == 'DE')"),
+    **numeric("fraud", "fraud", None),
+    **numeric("fraud6", "fraud", "6us", "amount >= 0 or abroad"),
+    payments=agg.count(over="3us"),
+    frauds=agg.count(where="fraud", over="9us"),
+    idle=agg.time_since_last(where="abroad"),
+    idle_fraud=agg.time_since_last(where="fraud == True"),
+    third=agg.lag("amount", 3),
+    second_fraud=agg.lag("fraud", 2, over="20us"),
+    jump=agg.change("amount"),
+    country_last=agg.last("country"),
+    country_lag=agg.lag("country", 2, where="country in ['DE', 'FR']"),
+    countries=agg.count_distinct("country", over="10us"),
+)
+WORLD = FeatureView(
+    Payment, by=None, all_payments=agg.count(), all_std=agg.std("amount", over="7us"), all_fraud=agg.mean("fraud"),
+    all_items=agg.sum("items", over="2us", where="country not in ['IT'] and 0 <= items < 3"), card_last=agg.last("card"),
+)  # fmt: skip
+PAIR = FeatureView(Payment, by=("card", "country"), pair_n=agg.count(over="15us"), pair_max=agg.max("amount"))
+VIEWS = [view.spec() for view in (CARD, WORLD, PAIR)]
+
+AMOUNTS = st.one_of(
+    st.none(),
+    st.sampled_from([0.0, -0.0, 1e12, -1e12, 1e-6, 0.1, 0.2, 0.3, 1e300, -1e300, 5e-324, 1e150, math.nan]),
+    st.floats(-1e6, 1e6),
+)
+EVENT = st.fixed_dictionaries(
+    {
+        "at": st.integers(0, 25),
+        "card": st.sampled_from([None, "a", "a", "a", "b"]),
+        "amount": AMOUNTS,
+        "items": st.none() | st.integers(0, 4),
+        "abroad": st.none() | st.booleans(),
+        "country": st.sampled_from([None, "DE", "FR", "IT"]),
+        "_live": st.booleans(),
+    }
+)
+OUTCOME = st.tuples(st.integers(0, 10**6), st.integers(-3, 12), st.none() | st.booleans())
+ENTRIES = st.lists(st.one_of(EVENT, EVENT, OUTCOME), min_size=1, max_size=24)
+Log = tuple[list[dict[str, Any]], list[dict[str, Any]]]
+
+
+def arrange(entries: list[Any], in_time: bool = False) -> Log:
+    """Events and outcomes in order of arrival, with sequence numbers; an outcome is of some event before it."""
+    if in_time:
+        times = iter(sorted(entry["at"] for entry in entries if isinstance(entry, dict)))
+        entries = [{**entry, "at": next(times)} if isinstance(entry, dict) else entry for entry in entries]
+    events: list[dict[str, Any]] = []
+    outcomes: list[dict[str, Any]] = []
+    for seq, entry in enumerate(entries):
+        if isinstance(entry, dict):
+            events.append({**entry, "id": f"p{seq}", "_seq": seq})
+        elif events:
+            place, delay, fraud = entry
+            of = events[place % len(events)]
+            outcomes.append({"_id": of["id"], "fraud": fraud, "_known_at": of["at"] + delay, "_seq": seq})
+    return events, outcomes
+
+
+def event_table(rows: list[dict[str, Any]]) -> pa.Table:
+    kinds = {
+        "id": pa.string(), "at": pa.timestamp("us", "UTC"), "card": pa.string(), "amount": pa.float64(),
+        "items": pa.int64(), "abroad": pa.bool_(), "country": pa.string(), "_seq": pa.int64(), "_live": pa.bool_(),
+    }  # fmt: skip
+    return pa.table({name: pa.array([row[name] for row in rows], kind) for name, kind in kinds.items()})
+
+
+def outcome_table(rows: list[dict[str, Any]]) -> pa.Table:
+    kinds = {"_id": pa.string(), "fraud": pa.bool_(), "_known_at": pa.timestamp("us", "UTC"), "_seq": pa.int64()}
+    return pa.table({name: pa.array([row[name] for row in rows], kind) for name, kind in kinds.items()})
+
+
+def offline(events: list[dict[str, Any]], outcomes: list[dict[str, Any]], requests: Any = None) -> list[list[Any]]:
+    asked = event_table(events if requests is None else requests)
+    answers = compute(VIEWS, CONTRACT, LABEL, event_table(events), asked, outcome_table(outcomes))
+    return [list(row.values()) for row in answers.to_pylist()]
+
+
+def values_of(row: dict[str, Any]) -> list[Any]:
+    return [row[name] for name in NAMES]
+
+
+class LogHistory:
+    """A HistorySource over the rows appended so far, in order of arrival."""
+
+    def __init__(self, strings: MemoryStrings) -> None:
+        self.strings = strings
+        self.events: list[dict[str, Any]] = []
+        self.outcomes: list[tuple[int, int, int, Any, dict[str, Any]]] = []
+
+    def load(self, by: tuple[str, ...], key: tuple[object, ...]) -> tuple[np.ndarray, np.ndarray]:
+        reader, encoder = KeyReader(CONTRACT, by), RowEncoder(CONTRACT, self.strings)
+        events = [
+            (row["at"], row["_seq"], encoder.encode(values_of(row)))
+            for row in self.events
+            if reader.key(values_of(row)) == key
+        ]
+        outcomes = [
+            (
+                known,
+                seq,
+                of,
+                np.append(encoder.encode(values_of(row)), encode_value("bool", "fraud", fraud, self.strings)),
+            )
+            for seq, of, known, fraud, row in self.outcomes
+            if reader.key(values_of(row)) == key
+        ]
+        return np.array(events, EVENT_ROW(len(NAMES))), np.array(outcomes, OUTCOME_ROW(len(NAMES)))
+
+
+class Replay:
+    """A log told to a host row by row, as live serving would."""
+
+    def __init__(self, events: list[dict[str, Any]], outcomes: list[dict[str, Any]], with_history: bool) -> None:
+        self.strings = MemoryStrings()
+        self.history = LogHistory(self.strings)
+        self.host = OnlineHost(VIEWS, CONTRACT, LABEL, self.strings, self.history if with_history else None)
+        self.by_id = {row["id"]: row for row in events}
+        self.rows = sorted([*events, *outcomes], key=lambda row: row["_seq"])
+
+    def append(self, row: dict[str, Any]) -> None:
+        if "_id" not in row:
+            self.history.events.append(row)
+            self.host.append_event(row["_seq"], row["at"], values_of(row))
+            return
+        of = self.by_id[row["_id"]]
+        known = max(row["_known_at"], of["at"] + 1)
+        self.history.outcomes.append((row["_seq"], of["_seq"], known, row["fraud"], of))
+        self.host.append_outcome(row["_seq"], of["_seq"], known, row["fraud"], values_of(of))
+
+    def as_known(self, forget: bool = False) -> list[list[Any]]:
+        """Each event's features just before it is appended."""
+        answers = []
+        for row in self.rows:
+            if forget:
+                self.host.forget()
+            if "_id" not in row:
+                answers.append(self.host.read(values_of(row), row["at"]))
+            self.append(row)
+        return answers
+
+
+def same(left: Any, right: Any) -> bool:
+    """Equal to the last bit; repr tells 0.0 from -0.0 and calls all NaN one."""
+    return repr(left) == repr(right)
+
+
+@settings(max_examples=120, deadline=None)
+@given(ENTRIES, st.booleans())
+def test_offline_equals_online_as_known(entries: list[Any], in_time: bool) -> None:
+    events, outcomes = arrange(entries, in_time)
+    live = [{**row, "_live": True} for row in events]
+    if events:
+        assert same(offline(live, outcomes), Replay(events, outcomes, False).as_known())
+
+
+@settings(max_examples=60, deadline=None)
+@given(ENTRIES)
+def test_offline_by_time_equals_online_that_has_seen_all(entries: list[Any]) -> None:
+    events, outcomes = arrange(entries)
+    replay = Replay(events, outcomes, False)
+    for row in replay.rows:
+        replay.append(row)
+    online = [replay.host.read(values_of(row), row["at"]) for row in events]
+    if events:
+        assert same(offline([{**row, "_live": False} for row in events], outcomes), online)
+
+
+@settings(max_examples=60, deadline=None)
+@given(ENTRIES, st.integers(0, 10**6))
+def test_rebuilt_equals_appended(entries: list[Any], at: int) -> None:
+    events, outcomes = arrange(entries)
+    plain = Replay(events, outcomes, False).as_known()
+    assert same(plain, Replay(events, outcomes, True).as_known())
+    assert same(plain, Replay(events, outcomes, True).as_known(forget=True))
+
+
+@settings(max_examples=120, deadline=None)
+@given(ENTRIES)
+def test_agrees_with_oracle(entries: list[Any]) -> None:
+    events, outcomes = arrange(entries)
+    if not events:
+        return
+    names = [name for view in VIEWS for name in view.features]
+    for request, row in zip(events, offline(events, outcomes), strict=True):
+        answers = dict(zip(names, row, strict=True))
+        for view in VIEWS:
+            magnitudes = magnitudes_at(view, CONTRACT, "fraud", events, outcomes, request)
+            for name, exact in features_at(view, CONTRACT, "fraud", events, outcomes, request).items():
+                answer = answers[name]
+                if isinstance(exact, str) or isinstance(answer, str | int):
+                    assert answer == exact, (name, request)
+                else:
+                    assert within_promise(answer, exact, magnitudes[name]), (name, answer, exact, request)
+
+
+@settings(max_examples=60, deadline=None)
+@given(ENTRIES, st.integers(0, 25), st.lists(EVENT, max_size=8), st.randoms())
+def test_nothing_at_or_after_the_request_counts(entries: list[Any], now: int, future: list[Any], random: Any) -> None:
+    events, outcomes = arrange(entries)
+    if not events:
+        return
+    asked = [{**row, "_live": False} for row in events if row["at"] <= now] or [{**events[0], "at": now}]
+    before = [row for row in events if row["at"] < now]
+    known = [row for row in outcomes if row["_known_at"] <= now]
+    changed = [{**row, "at": now + row["at"], "id": f"f{i}", "_seq": 900 + i} for i, row in enumerate(future)]
+    told = [{"_id": row["id"], "fraud": True, "_known_at": 0, "_seq": 950 + i} for i, row in enumerate(changed)]
+    told += [{**row, "fraud": not row["fraud"]} for row in outcomes if row["_known_at"] > now]
+    asked = [{**row, "at": min(row["at"], now)} for row in asked]
+    assert same(offline(events, outcomes, asked), offline(before + changed, known + told, asked))
+
+
+@settings(max_examples=60, deadline=None)
+@given(ENTRIES, st.randoms())
+def test_order_of_rows_and_of_requests_does_not_matter(entries: list[Any], random: Any) -> None:
+    events, outcomes = arrange(entries)
+    if not events:
+        return
+    expected = offline(events, outcomes)
+    order = list(range(len(events)))
+    random.shuffle(order)
+    mixed_events, mixed_outcomes = random.sample(events, len(events)), random.sample(outcomes, len(outcomes))
+    answers = offline(mixed_events, mixed_outcomes, [events[i] for i in order])
+    assert same(answers, [expected[i] for i in order])
+
+
+@pytest.mark.parametrize("seed", range(3))
+def test_long_logs_slide_to_the_bits_of_a_fresh_scan(seed: int) -> None:
+    """Long enough for windows to grow, slide and jump, and for stores to be enlarged."""
+    random = np.random.default_rng(seed)
+    entries: list[Any] = []
+    at = 0
+    for _ in range(600):
+        at += int(random.choice([0, 1, 1, 2, 40], p=[0.3, 0.4, 0.1, 0.19, 0.01]))
+        amount = float(random.normal() * 10.0 ** random.integers(-12, 13))
+        entries.append(
+            {
+                "at": at - int(random.random() < 0.02) * 3,
+                "card": str(random.choice(["a", "b"])),
+                "amount": amount if random.random() < 0.9 else None,
+                "items": int(random.integers(0, 4)),
+                "abroad": bool(random.random() < 0.3),
+                "country": str(random.choice(["DE", "FR", "IT"])),
+                "_live": True,
+            }
+        )
+        if random.random() < 0.7:
+            entries.append((int(random.integers(0, 10**6)), int(random.integers(0, 30)), bool(random.random() < 0.5)))
+    events, outcomes = arrange(entries)
+    assert same(offline(events, outcomes), Replay(events, outcomes, False).as_known())
+    replay = Replay(events, outcomes, False)
+    for row in replay.rows:
+        replay.append(row)
+    online = [replay.host.read(values_of(row), row["at"]) for row in events]
+    assert same(offline([{**row, "_live": False} for row in events], outcomes), online)
