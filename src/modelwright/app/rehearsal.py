@@ -6,7 +6,8 @@ import msgspec
 import numpy as np
 
 import modelwright
-from modelwright.control.candidate import Material, load_release
+from modelwright.control.candidate import load_release
+from modelwright.control.material import Material
 from modelwright.control.rehearse import Rehearsed
 from modelwright.core.clock import iso
 from modelwright.lake.journal import Journal, JournalRow

@@ -14,53 +14,27 @@ from typing import Any
 import msgspec
 import numpy as np
 
+from modelwright.control.figures import common_files, references_of, requirements, with_figures
+from modelwright.control.material import Material
 from modelwright.core.errors import ReleaseError, TrainingError
 from modelwright.gates.trial import HeldBackTrial
-from modelwright.optimize.equivalence import compare, with_missing_texts
-from modelwright.optimize.onnx_form import NotConvertible, onnx_form
+from modelwright.optimize.form import served_form
 from modelwright.registry.card import card
 from modelwright.registry.publish import publish
 from modelwright.release.folder import ARTEFACT, Release, open_release
-from modelwright.release.inputs import InputColumn, Rows, data_frame
-from modelwright.release.manifest import Equivalence, Manifest, References, RowLoss, RuntimeName, encode_pretty
-from modelwright.release.runtime import Runtime, checked, estimator_output, open_runtime
+from modelwright.release.inputs import InputColumn, Rows, in_vocabulary
+from modelwright.release.manifest import Manifest
+from modelwright.release.runtime import Runtime, checked, open_runtime
 from modelwright.spec.gate import Verdict
-from modelwright.spec.metric import METRICS
 from modelwright.spec.system import System
-from modelwright.spec.view import ViewSpec
-from modelwright.stats.losses import row_losses
 from modelwright.stats.metrics import metric_value
 from modelwright.stats.predictions import Array, Predictions
-from modelwright.stats.reference import plain, reference_of_numbers, reference_of_texts
+from modelwright.stats.reference import plain
 from modelwright.training.baseline import LAST, Baseline, constant_baseline, last_outcome_baseline
 from modelwright.training.examples import Examples, Split, split_by_time, vocabulary
-from modelwright.training.fit import classes_of, fit, pickled
-
-EQUIVALENCE_ROWS = 2_000
-"""Rows a compiled form is compared on: the held-back ones, filled up with the newest fitted ones."""
+from modelwright.training.fit import classes_of, fit
 
 Progress = Callable[[str], None]
-
-
-@dataclass(frozen=True)
-class Material:
-    """All a training works with: the inputs of every event, and the last known outcome for the baseline."""
-
-    examples: Examples
-    last_outcome: list[Any]
-    data_version: str
-
-    def rows_for(self, manifest: Manifest) -> Rows:
-        """The inputs in the form that release wants."""
-        if manifest.runtime == "constant":
-            return Rows(np.zeros((len(self.examples), 0)))
-        if manifest.runtime == LAST:
-            if manifest.inputs[0].kind == "text":
-                return Rows(np.zeros((len(self.examples), 0)), (self.last_outcome,))
-            return Rows(np.array([np.nan if value is None else float(value) for value in self.last_outcome]).reshape(-1, 1))
-        if tuple(column.name for column in manifest.inputs) != self.examples.names:
-            raise ReleaseError("a release of another declaration cannot be compared: its inputs differ")
-        return self.examples.rows
 
 
 class Seconds(msgspec.Struct, kw_only=True):
@@ -124,7 +98,7 @@ def train_candidate(
 
     progress("compiling")
     clock = time.perf_counter()
-    name, data, equivalence = fastest_form(estimator, columns, classes, train_rows, held_back_rows)
+    form = served_form(estimator, columns, classes, train_rows, held_back_rows)
     seconds.compile = time.perf_counter() - clock
 
     progress("judging")
@@ -132,17 +106,17 @@ def train_candidate(
     manifest = Manifest(
         system=system.name,
         kind="model",
-        runtime=name,
+        runtime=form.runtime,
         label=system.label,
         metric=system.metric.name,
         classes=classes,
         inputs=columns,
         views=tuple(view.spec() for view in system.features),
-        requires=requirements(estimator) if name == "native" else {},
+        requires=requirements(estimator) if form.runtime == "native" else {},
         model=describe_model(system.model),
-        equivalence=equivalence,
+        equivalence=form.equivalence,
     )
-    said = _held_back_predictions(open_runtime(manifest, data), columns, held_back_rows, classes, type(system.model).__name__)
+    said = _held_back_predictions(open_runtime(manifest, form.data), columns, held_back_rows, classes, type(system.model).__name__)
     baseline = _baseline_said(system, material, split, best_baseline(system, material, split))
     trial_of = {"candidate": said, "baseline": baseline}
     if champion is not None:
@@ -151,12 +125,12 @@ def train_candidate(
     verdicts = tuple(_finite(gate.judge(trial, system.metric.name)) for gate in system.gates)
     seconds.judge = time.perf_counter() - clock
 
-    manifest = _with_figures(manifest, system, material, split, said)
+    manifest = with_figures(manifest, system, examples, split, said)
     seconds.total = time.perf_counter() - began
     files = {
-        ARTEFACT[name]: data,
+        ARTEFACT[form.runtime]: form.data,
         "card.md": card(manifest, system.contract, verdicts, plain(trial.metric(system.metric.name, "baseline"))).encode(),
-        **_common_files(manifest, system, _references(columns, train_rows, said, classes)),
+        **common_files(manifest, system, references_of(columns, train_rows, _score(said))),
     }
     folder, manifest = publish(releases, number, manifest, files, {"seconds": seconds})
     return Candidate(folder, manifest, verdicts, seconds)
@@ -180,11 +154,11 @@ def train_baseline(system: System, material: Material, now_us: int, number: int,
         model="as it was last time" if baseline.runtime == LAST else "the most frequent outcome, or the median",
     )
     rows = material.rows_for(manifest).take(split.train)
-    manifest = _with_figures(manifest, system, material, split, said)
+    manifest = with_figures(manifest, system, material.examples, split, said)
     files = {
         ARTEFACT[baseline.runtime]: baseline.data(),
         "card.md": card(manifest, system.contract, (), None).encode(),
-        **_common_files(manifest, system, _references(baseline.inputs, rows, said, baseline.classes)),
+        **common_files(manifest, system, references_of(baseline.inputs, rows, _score(said))),
     }
     seconds = Seconds(total=time.perf_counter() - began)
     folder, manifest = publish(releases, number, manifest, files, {"seconds": seconds})
@@ -200,29 +174,6 @@ def input_columns(examples: Examples, train: Array) -> tuple[InputColumn, ...]:
         else InputColumn(name=name, kind="number")
         for name, is_text in zip(examples.names, examples.is_text, strict=True)
     )
-
-
-def fastest_form(
-    estimator: Any, columns: tuple[InputColumn, ...], classes: tuple[bool | str, ...], train: Rows, held_back: Rows
-) -> tuple[RuntimeName, bytes, Equivalence]:
-    """The compiled form where it is proven equal, else the estimator itself and why."""
-    try:
-        data = onnx_form(estimator, columns, classifier=bool(classes))
-    except NotConvertible as reason:
-        return "native", pickled(estimator), Equivalence(rows=0, flips=0, largest=0.0, accepted=False, reason=str(reason))
-    newest = train.take(slice(max(0, len(train) - max(0, EQUIVALENCE_ROWS - len(held_back))), None))
-    texts = tuple([*a, *b] for a, b in zip(held_back.texts, newest.texts, strict=True))
-    rows = with_missing_texts(Rows(np.concatenate([held_back.numbers, newest.numbers]), texts), columns)
-    try:
-        from modelwright.release.runtime import OnnxRuntime  # noqa: PLC0415
-
-        compiled = OnnxRuntime(data, columns).run(rows)
-        native = estimator_output(estimator, data_frame(rows, columns), classes)
-        equivalence = compare(native, compiled.reshape(native.shape), classifier=bool(classes))
-    except Exception as error:  # a graph that does not run is as good as none
-        first = (str(error).strip().splitlines() or [""])[0]
-        equivalence = Equivalence(rows=len(rows), flips=0, largest=0.0, accepted=False, reason=f"{type(error).__name__}: {first[:160]}")
-    return ("onnx", data, equivalence) if equivalence.accepted else ("native", pickled(estimator), equivalence)
 
 
 def best_baseline(system: System, material: Material, split: Split) -> Baseline:
@@ -249,8 +200,6 @@ def _baseline_said(system: System, material: Material, split: Split, baseline: B
 def _held_back_predictions(
     runtime: Runtime, columns: tuple[InputColumn, ...], rows: Rows, classes: tuple[bool | str, ...], model: str
 ) -> Predictions:
-    from modelwright.release.inputs import in_vocabulary  # noqa: PLC0415
-
     try:
         return checked(runtime.run(in_vocabulary(rows, columns)), len(rows), classes, model)
     except ReleaseError as error:
@@ -259,63 +208,9 @@ def _held_back_predictions(
         raise TrainingError(f"{model} failed to predict {len(rows)} held-back rows: {type(error).__name__}: {error}") from error
 
 
-def _with_figures(manifest: Manifest, system: System, material: Material, split: Split, said: Predictions) -> Manifest:
-    outcomes = split.held_back_outcomes
-    fitting = [metric.name for metric in METRICS.values() if system.label.kind in metric.kinds]
-    losses = row_losses(system.metric.name, outcomes, said)
-    at_us = material.examples.at_us
-    return msgspec.structs.replace(
-        manifest,
-        trained_from_us=int(at_us[split.train[0]]),
-        trained_until_us=int(at_us[split.train[-1]]),
-        rows=len(split.train),
-        metrics={name: plain(metric_value(name, outcomes, said)) for name in fitting},
-        loss=RowLoss(float(losses.mean()), float(losses.var()), len(losses)),
-        data_version=material.data_version,
-    )
-
-
-def _references(
-    columns: tuple[InputColumn, ...], rows: Rows, said: Predictions, classes: tuple[bool | str, ...]
-) -> References:
-    number, text = 0, 0
-    references = []
-    for column in columns:
-        if column.kind == "number":
-            references.append(reference_of_numbers(column.name, rows.numbers[:, number]))
-            number += 1
-        else:
-            references.append(reference_of_texts(column.name, rows.texts[text]))
-            text += 1
-    score = said.score if classes else said.value
-    return References(tuple(references), None if score is None else reference_of_numbers("score", np.asarray(score, dtype=float)))
-
-
-def _common_files(manifest: Manifest, system: System, references: References) -> dict[str, bytes]:
-    views: tuple[ViewSpec, ...] = manifest.views
-    return {
-        "contract.json": encode_pretty(system.contract),
-        "views.json": encode_pretty(views),
-        "metrics.json": encode_pretty(manifest.metrics),
-        "reference.json": encode_pretty(references),
-    }
-
-
-def requirements(estimator: Any) -> dict[str, str]:
-    """The libraries a pickled estimator is made of, with their versions: pandas for its DataFrame, and its own modules'."""
-    import importlib.metadata  # noqa: PLC0415
-    import sys  # noqa: PLC0415
-
-    parts = [estimator, *(step for _, step in getattr(estimator, "steps", []))]
-    for part in list(parts):
-        parts += [step for _, step, _ in getattr(part, "transformers_", []) if not isinstance(step, str)]
-    names = {type(part).__module__.partition(".")[0] for part in parts} | {"pandas", "cloudpickle"}
-    packages = importlib.metadata.packages_distributions()
-    return {
-        name: importlib.metadata.version(packages[name][0])
-        for name in sorted(names)
-        if name in packages and name != "modelwright" and name in sys.modules
-    }
+def _score(said: Predictions) -> Array | None:
+    """What is watched for drift: the positive class's probability, or the amount."""
+    return said.score if said.classes else said.value
 
 
 def describe_model(model: Any) -> str:

@@ -16,6 +16,7 @@ import numpy as np
 from modelwright.core.clock import to_us
 from modelwright.core.errors import TrainingError
 from modelwright.lake.journal import Journal, JournalRow, Pointer
+from modelwright.control.rollback import pointed, roll_back
 from modelwright.control.trainer import Trained, Trainer
 from modelwright.monitoring.ledger import Ledger
 from modelwright.release.folder import read_manifest
@@ -186,7 +187,7 @@ class Controller:
         return self._write(
             "shadow_started", trained.release,
             f"{trained.release} scores what {pointer.champion} answers", {"pairs": rollout.pairs, "margin": rollout.margin},
-            point=_pointed(pointer, challenger=trained.release, phase="shadow", since_us=self._now_us),
+            point=pointed(pointer, challenger=trained.release, phase="shadow", since_us=self._now_us),
         )  # fmt: skip
 
     def _compare(self, pointer: Pointer) -> list[JournalRow]:
@@ -225,7 +226,7 @@ class Controller:
         self._ledger.forget_challenger()
         evidence = {"by": "shadow", **evidence}
         return self._write(
-            "rejected", pointer.challenger, summary, evidence, point=_pointed(pointer, challenger=None, phase="idle")
+            "rejected", pointer.challenger, summary, evidence, point=pointed(pointer, challenger=None, phase="idle")
         )
 
     def _new_test(self) -> PairedTest:
@@ -253,23 +254,6 @@ class Controller:
         )
 
 
-def roll_back(journal: Journal, now_us: int, release: str, reason: str, evidence: dict[str, Any]) -> list[JournalRow]:
-    """Take a failing release out of service: the one before it becomes champion; a challenger is dropped.
-
-    Whoever notices may call this (serving does): the pointer is authoritative, and a release that is not live any more
-    is left alone.
-    """
-    pointer = journal.pointer()
-    if release == pointer.challenger:
-        point = _pointed(pointer, challenger=None, phase="idle")
-        return [journal.append("rejected", now_us, release=release, summary=f"fails: {reason}", evidence={"by": "errors", **evidence}, observed={}, point=point)]
-    if release != pointer.champion or pointer.previous is None:
-        return []
-    point = Pointer(champion=pointer.previous, phase="idle", since_us=now_us)
-    summary = f"{pointer.previous} is back: {reason}"
-    return [journal.append("rolled_back", now_us, release=release, summary=summary, evidence=evidence, observed={}, point=point)]
-
-
 def release_number(name: str) -> int:
     """The number in a release's name.
 
@@ -282,10 +266,6 @@ def release_number(name: str) -> int:
 def to_us_text(text: str) -> int:
     """Microseconds of a journal row's time."""
     return to_us(datetime.fromisoformat(text))
-
-
-def _pointed(pointer: Pointer, **changes: Any) -> Pointer:
-    return msgspec.structs.replace(pointer, **changes)
 
 
 def _figure(trained: Trained, metric: str) -> str:

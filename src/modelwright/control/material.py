@@ -1,25 +1,48 @@
-"""The log as training material: one call from the tables to `Material`."""
+"""All a training works with, read from the log once: every event's inputs as of its own moment, and every outcome."""
 
+from dataclasses import dataclass
 from typing import Any
 
+import numpy as np
 import pyarrow as pa
 
-from modelwright.control.candidate import Material
+from modelwright.core.errors import ReleaseError
 from modelwright.features.offline import compute
 from modelwright.features.plan import LabelColumn
 from modelwright.lake.log import Log
+from modelwright.release.inputs import Rows
+from modelwright.release.manifest import Manifest
 from modelwright.spec.system import System
 from modelwright.training.baseline import LAST, last_outcome_view
-from modelwright.training.examples import build_examples
+from modelwright.training.examples import Examples, build_examples
+
+
+@dataclass(frozen=True)
+class Material:
+    """The inputs of every event, and for the baseline the last outcome known at each."""
+
+    examples: Examples
+    last_outcome: list[Any]
+
+    def rows_for(self, manifest: Manifest) -> Rows:
+        """The inputs of every event in the form that release wants; ReleaseError for one of another declaration."""
+        if manifest.runtime == "constant":
+            return Rows(np.zeros((len(self.examples), 0)))
+        if manifest.runtime == LAST:
+            if manifest.inputs[0].kind == "text":
+                return Rows(np.zeros((len(self.examples), 0)), (self.last_outcome,))
+            return Rows(np.array([np.nan if value is None else float(value) for value in self.last_outcome]).reshape(-1, 1))
+        if tuple(column.name for column in manifest.inputs) != self.examples.names:
+            raise ReleaseError("a release of another declaration cannot be compared: its inputs differ")
+        return self.examples.rows
 
 
 def read_material(log: Log, system: System) -> Material:
-    """Every event of the log with its inputs as of its own moment, and every outcome as it became known."""
-    events, outcomes = log.events(), log.outcomes()
-    return make_material(events, outcomes, system, f"log@{log.head()}")
+    """The log as material."""
+    return make_material(log.events(), log.outcomes(), system)
 
 
-def make_material(events: pa.Table, outcomes: pa.Table, system: System, data_version: str) -> Material:
+def make_material(events: pa.Table, outcomes: pa.Table, system: System) -> Material:
     """The same from tables in the log's form."""
     views = [view.spec() for view in system.features]
     examples = build_examples(events, outcomes, system.contract, system.label, views, system.inputs)
@@ -29,7 +52,7 @@ def make_material(events: pa.Table, outcomes: pa.Table, system: System, data_ver
     label = LabelColumn(system.label.name, system.label.kind)
     view = last_outcome_view(system.contract, system.label)
     last = compute([view], system.contract, label, events, ordered, outcomes)[LAST].to_pylist()
-    return Material(examples, [_as_outcome(value, system) for value in last], data_version)
+    return Material(examples, [_as_outcome(value, system) for value in last])
 
 
 def _as_outcome(value: Any, system: System) -> Any:

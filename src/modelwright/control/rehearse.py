@@ -12,7 +12,8 @@ from pathlib import Path
 
 import numpy as np
 
-from modelwright.control.candidate import Material, load_release
+from modelwright.control.candidate import load_release
+from modelwright.control.material import Material
 from modelwright.control.controller import Controller
 from modelwright.control.trainer import Trainer
 from modelwright.core.clock import SimulatedClock

@@ -11,7 +11,8 @@ from typing import Literal, Protocol
 
 import msgspec
 
-from modelwright.control.candidate import Candidate, Material, Progress, load_release, train_baseline, train_candidate
+from modelwright.control.candidate import Candidate, Progress, load_release, train_baseline, train_candidate
+from modelwright.control.material import Material
 from modelwright.spec.gate import Verdict
 from modelwright.spec.system import System
 

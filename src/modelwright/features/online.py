@@ -60,13 +60,19 @@ class _History:
         self._empty = np.array([step.empty for step in plan.steps])
         self._places = np.array(places)
         self._needs_outcomes = any(step.source == "outcome" for step in plan.steps)
+        # Asked once of nothing, so that the first request does not wait for the compiler.
+        self._ask(*self._no_rows(), np.full(self._width, math.nan), 0, np.empty(1 + max(places)))
 
     def read(self, values: Sequence[object], own: NDArray[np.float64], at_us: int, out: NDArray[np.float64]) -> None:
         key = self._reader.key(values)
         if key is None:
             out[self._places] = self._empty
             return
-        events, outcomes = self._rows(key)
+        self._ask(*self._rows(key), own, at_us, out)
+
+    def _ask(
+        self, events: Rows, outcomes: Rows, own: NDArray[np.float64], at_us: int, out: NDArray[np.float64]
+    ) -> None:
         self._answer(
             self.steps, at_us, own,
             events.times, events.values, events.masks, events.n,
@@ -95,10 +101,7 @@ class _History:
     def _rows(self, key: Key) -> tuple[Rows, Rows]:
         held = self._keys.get(key)
         if held is None:
-            held = (
-                Rows(self._width, 1 + len(self._plan.masks["event"])),
-                Rows(self._width + 1, 1 + len(self._plan.masks["outcome"])),
-            )
+            held = self._no_rows()
             if self._source is not None:
                 events, outcomes = self._source.load(self._plan.by, key)
                 values = events["values"]
@@ -110,6 +113,12 @@ class _History:
                     held[1].fill(outcomes["known"], outcomes["seq"], outcomes["event_seq"], values, masks)
             self._keys[key] = held
         return held
+
+    def _no_rows(self) -> tuple[Rows, Rows]:
+        return (
+            Rows(self._width, 1 + len(self._plan.masks["event"])),
+            Rows(self._width + 1, 1 + len(self._plan.masks["outcome"])),
+        )
 
 
 class OnlineHost:

@@ -64,11 +64,16 @@ class Store:
     def _open(self) -> None:
         with self.translated():
             self.path.mkdir(parents=True, exist_ok=True)
+            new = not (self.path / "data.mdb").exists()
             self._env = lmdb.open(
                 str(self.path), map_size=self.map_bytes, max_dbs=len(DATABASES), max_readers=1024, metasync=True
             )
             self._env.reader_check()
             self._dbs = {name: self._env.open_db(name.encode()) for name in DATABASES}
+            if new:
+                # LMDB flushes its files and not the folders that name them.
+                for folder in (self.path, self.path.parent):
+                    flush(folder)
         self._pid = os.getpid()
         self._local = threading.local()
 
@@ -179,6 +184,15 @@ def open_store(path: Path, map_bytes: int = MAP_BYTES) -> Store:
             store = _OPEN[name] = Store(path, map_bytes)
         store.users += 1
         return store
+
+
+def flush(path: Path) -> None:
+    """See that a file or folder is on the disk."""
+    handle = os.open(path, os.O_RDONLY)
+    try:
+        os.fsync(handle)
+    finally:
+        os.close(handle)
 
 
 def seq_key(seq: int) -> bytes:

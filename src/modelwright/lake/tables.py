@@ -7,13 +7,13 @@ holds the log, so that a drain repeated after a crash appends nothing twice. It 
 from __future__ import annotations
 
 import json
-import os
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from modelwright.core.errors import WorkspaceError
+from modelwright.lake.store import flush
 
 if TYPE_CHECKING:
     import pyarrow as pa
@@ -118,15 +118,7 @@ def _make_durable(path: Path, first: int, last: int) -> None:
         for line in commit.read_text(encoding="utf-8").splitlines():
             added = json.loads(line).get("add")
             if added:
-                _flush(path / added["path"])
-        _flush(commit)
+                flush(path / added["path"])
+        flush(commit)
     for folder in (log, path, path.parent):
-        _flush(folder)
-
-
-def _flush(path: Path) -> None:
-    handle = os.open(path, os.O_RDONLY)
-    try:
-        os.fsync(handle)
-    finally:
-        os.close(handle)
+        flush(folder)

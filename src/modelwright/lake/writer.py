@@ -50,19 +50,20 @@ class Writer:
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         self._log.writers.writer = None
+        commit = kind is None
         try:
-            if kind is None:
+            if commit:
                 with self._store.translated():
                     self._put()
         except BaseException:
-            kind = WorkspaceError
+            commit = False
             raise
         finally:
             self._txn = None
-            self._store.end(self._transaction, commit=kind is None)
+            self._store.end(self._transaction, commit=commit)
         if isinstance(error, lmdb.Error):
             raise WorkspaceError(self._store.explain(error)) from error
-        if self._transaction.strings and kind is None:
+        if commit and self._transaction.strings:
             self._log.strings.remember(self._transaction.strings)
 
     def _put(self) -> None:

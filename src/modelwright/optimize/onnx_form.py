@@ -7,43 +7,53 @@ ONNX Runtime spends more on each input than on most operators, so the numeric co
 import logging
 import warnings
 from collections.abc import Sequence
-from typing import Any
+from typing import Any, Literal
 
+from modelwright.optimize.lightgbm_graph import Unsupported, convert_lightgbm_exactly
 from modelwright.release.inputs import InputColumn
+
+Precision = Literal["float64", "float32"]
+OPSETS = {"": 21, "ai.onnx.ml": 3}
+"""The newest the converter writes."""
+TREES_OPSET = 5
+"""What the `TreeEnsemble` operator needs; the graph says so where it holds one."""
 
 
 class NotConvertible(Exception):  # noqa: N818 - not an error: the native form is served instead, and this says why
     """Why an estimator has no ONNX form."""
 
 
-def onnx_form(estimator: Any, columns: Sequence[InputColumn], *, classifier: bool) -> bytes:
-    """The graph's bytes. Raises `NotConvertible` with the reason in one line."""
+def onnx_form(estimator: Any, columns: Sequence[InputColumn], precision: Precision, *, classifier: bool) -> bytes:
+    """The graph's bytes, computing in that precision. Raises `NotConvertible` with the reason in one line."""
     try:
         from skl2onnx import convert_sklearn  # noqa: PLC0415 - heavy, and part of the training extra
-        from skl2onnx.common.data_types import FloatTensorType, StringTensorType  # noqa: PLC0415
+        from skl2onnx.common.data_types import DoubleTensorType, FloatTensorType, StringTensorType  # noqa: PLC0415
     except ImportError as error:
         raise NotConvertible(f"{error.name} is not installed") from None
-    _register_boosters()
+    number = DoubleTensorType if precision == "float64" else FloatTensorType
+    _register_boosters(precision)
     numbers = [column for column in columns if column.kind == "number"]
     by_name = len(numbers) < len(columns) or _reads_columns_by_name(estimator)
     if by_name:
-        types = [
-            (column.name, FloatTensorType([None, 1]) if column.kind == "number" else StringTensorType([None, 1]))
-            for column in columns
-        ]
+        types = [(c.name, number([None, 1]) if c.kind == "number" else StringTensorType([None, 1])) for c in columns]
     else:
-        types = [("numbers", FloatTensorType([None, len(numbers)]))]
+        types = [("numbers", number([None, len(numbers)]))]
     options = {id(estimator): {"zipmap": False}} if classifier else None
     logging.getLogger("skl2onnx").setLevel(logging.ERROR)
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")
-            model = convert_sklearn(estimator, "model", types, options=options, target_opset={"": 21, "ai.onnx.ml": 3})
+            model = convert_sklearn(estimator, "model", types, options=options, target_opset=OPSETS)
+    except Unsupported as reason:
+        raise NotConvertible(str(reason)) from None
     except Exception as error:  # converters raise whatever they like
         first = (str(error).strip().splitlines() or [""])[0]
         raise NotConvertible(f"{type(error).__name__}: {first[:160]}") from None
+    if any(node.op_type == "TreeEnsemble" for node in model.graph.node):
+        for opset in model.opset_import:
+            opset.version = TREES_OPSET if opset.domain == "ai.onnx.ml" else opset.version
     if by_name:
-        _fuse_numbers(model, [column.name for column in numbers])
+        _fuse_numbers(model, [column.name for column in numbers], precision)
     data: bytes = model.SerializeToString(deterministic=True)
     return data
 
@@ -53,7 +63,7 @@ def _reads_columns_by_name(estimator: Any) -> bool:
     return type(first).__name__ == "ColumnTransformer"
 
 
-def _fuse_numbers(model: Any, names: list[str]) -> None:
+def _fuse_numbers(model: Any, names: list[str], precision: Precision) -> None:
     from onnx import TensorProto, helper  # noqa: PLC0415
 
     graph = model.graph
@@ -62,12 +72,13 @@ def _fuse_numbers(model: Any, names: list[str]) -> None:
         return
     for given in used:
         graph.input.remove(given)
-    graph.input.insert(0, helper.make_tensor_value_info("numbers", TensorProto.FLOAT, [None, len(names)]))
+    kind = TensorProto.DOUBLE if precision == "float64" else TensorProto.FLOAT
+    graph.input.insert(0, helper.make_tensor_value_info("numbers", kind, [None, len(names)]))
     graph.initializer.append(helper.make_tensor("numbers_split", TensorProto.INT64, [len(names)], [1] * len(names)))
     graph.node.insert(0, helper.make_node("Split", ["numbers", "numbers_split"], names, axis=1, name="numbers_to_columns"))
 
 
-def _register_boosters() -> None:
+def _register_boosters(precision: Precision) -> None:
     from skl2onnx import update_registered_converter  # noqa: PLC0415
     from skl2onnx.common.shape_calculator import (  # noqa: PLC0415
         calculate_linear_classifier_output_shapes,
@@ -79,14 +90,11 @@ def _register_boosters() -> None:
         from onnxmltools.convert.lightgbm.operator_converters.LightGbm import convert_lightgbm  # noqa: PLC0415
     except ImportError:
         return
+    convert = convert_lightgbm_exactly if precision == "float64" else convert_lightgbm
     update_registered_converter(
-        LGBMClassifier,
-        "LightGbmLGBMClassifier",
-        calculate_linear_classifier_output_shapes,
-        convert_lightgbm,
+        LGBMClassifier, "LightGbmLGBMClassifier", calculate_linear_classifier_output_shapes, convert,
         options={"nocl": [True, False], "zipmap": [True, False, "columns"]},
-    )
+    )  # fmt: skip
     update_registered_converter(
-        LGBMRegressor, "LightGbmLGBMRegressor", calculate_linear_regressor_output_shapes, convert_lightgbm,
-        options={"split": None},
+        LGBMRegressor, "LightGbmLGBMRegressor", calculate_linear_regressor_output_shapes, convert, options={"split": None}
     )  # fmt: skip

@@ -25,7 +25,7 @@ class Runtime(Protocol):
 
 
 class OnnxRuntime:
-    """ONNX Runtime on one thread: numbers as one float32 matrix called `numbers`, each text column by its own name."""
+    """ONNX Runtime on one thread: numbers as one matrix called `numbers` in the graph's precision, texts by column name."""
 
     def __init__(self, data: bytes, columns: tuple[InputColumn, ...]) -> None:
         import onnxruntime  # noqa: PLC0415 - a baseline or native release runs without it
@@ -34,14 +34,15 @@ class OnnxRuntime:
         options.intra_op_num_threads = options.inter_op_num_threads = 1
         options.log_severity_level = 3
         self._session = onnxruntime.InferenceSession(data, options, providers=["CPUExecutionProvider"])
-        self._inputs = {given.name for given in self._session.get_inputs()}
+        self._inputs = {given.name: given.type for given in self._session.get_inputs()}
+        self._float = np.float64 if self._inputs.get("numbers") == "tensor(double)" else np.float32
         self._texts = [column.name for column in columns if column.kind == "text"]
         self._output = [self._session.get_outputs()[-1].name]
 
     def run(self, rows: Rows) -> Array:
         feed: dict[str, Any] = {}
         if "numbers" in self._inputs:
-            feed["numbers"] = rows.numbers.astype(np.float32)
+            feed["numbers"] = rows.numbers.astype(self._float, copy=False)
         for name, column in zip(self._texts, rows.texts, strict=True):
             if name in self._inputs:
                 texts = ["" if text is None else text for text in column]

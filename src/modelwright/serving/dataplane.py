@@ -15,7 +15,7 @@ from typing import Any
 
 import msgspec
 
-from modelwright.core.clock import Clock, to_us
+from modelwright.core.clock import Clock, SimulatedClock, to_us
 from modelwright.core.errors import (
     ConflictError,
     ContractError,
@@ -64,7 +64,8 @@ class _Scoring(msgspec.Struct, gc=False):
 class Dataplane:
     """The log, the releases that are live, and the operations on them.
 
-    `on_failure(release, error)` is told when a live release cannot answer what the one before it can.
+    `on_failure(release, error)` is told when a live release cannot answer what the one before it can. A replay gives its
+    `event_clock`, which the requests' own times then advance.
     """
 
     def __init__(
@@ -75,7 +76,7 @@ class Dataplane:
         clock: Clock,
         on_failure: Callable[[str, str], None] = lambda release, error: None,
         *,
-        check_future: bool = True,
+        event_clock: SimulatedClock | None = None,
     ) -> None:
         self.log = log
         self.contract = contract
@@ -87,7 +88,7 @@ class Dataplane:
         self.previous: LiveRelease | None = None
         self.challenger: LiveRelease | None = None
         self._on_failure = on_failure
-        self._check_future = check_future
+        self._event_clock = event_clock
         self._cursor = log.head()
         self._shadow: list[_Scoring] = []
         self._names = contract.names
@@ -130,7 +131,9 @@ class Dataplane:
             if values[place] is not None:
                 values[place] = to_us(values[place])
         at_us = values[self._time]
-        if self._check_future and at_us > self.clock.now_us() + FUTURE_US:
+        if self._event_clock is not None:
+            self._event_clock.advance(at_us)
+        elif at_us > self.clock.now_us() + FUTURE_US:
             name = self.contract.time or ""
             raise ContractError(f"{name}: the event's time is more than 5 minutes ahead of the clock", name)
         id = str(values[self._id]) if self._id is not None else reserved or uuid.uuid4().hex
@@ -350,7 +353,7 @@ class Dataplane:
             raise ContractError("outcome: not a finite number", "outcome")
         now_us = self.clock.now_us()
         body.at = now_us if body.at is None else to_us(body.at)
-        if self._check_future and body.at > now_us + FUTURE_US:
+        if self._event_clock is None and body.at > now_us + FUTURE_US:
             raise ContractError("at: more than 5 minutes ahead of the clock", "at")
         return body
 

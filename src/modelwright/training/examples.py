@@ -5,6 +5,7 @@ Features at a row depend on nothing at or after it, so one table serves every tr
 is only which rows and outcomes are known at the time (`Examples.known_at`).
 """
 
+import hashlib
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cached_property
@@ -61,6 +62,14 @@ class Examples:
         positions = np.flatnonzero((latest >= 0) & (self.at_us < now_us))
         return Known(positions, self.outcome[latest[positions]])
 
+    def version_of(self, positions: Array) -> str:
+        """A hash of those rows' moments and inputs: the version of the data a model was fitted on."""
+        digest = hashlib.sha256(np.ascontiguousarray(self.at_us[positions]).tobytes())
+        digest.update(np.ascontiguousarray(self.rows.numbers[positions]).tobytes())
+        for column in self.rows.texts:
+            digest.update("\0".join("" if column[row] is None else str(column[row]) for row in positions).encode())
+        return f"sha256:{digest.hexdigest()[:32]}"
+
     @cached_property
     def first_known_us(self) -> Array:
         """[n] when the first outcome of each event became known; NEVER where none has."""
@@ -93,7 +102,7 @@ def build_examples(
     values = np.array(by_known[label.name].to_pylist(), dtype=bool if label.kind == "bool" else object)
     if label.task == "regression":
         values = values.astype(np.float64)
-    rows, is_text = _blocks(events, features, inputs)
+    rows, is_text = input_blocks(events, features, inputs)
     return Examples(
         names=tuple(inputs),
         is_text=is_text,
@@ -107,7 +116,10 @@ def build_examples(
     )
 
 
-def _blocks(events: pa.Table, features: pa.Table | None, inputs: Sequence[str]) -> tuple[Rows, tuple[bool, ...]]:
+def input_blocks(
+    events: pa.Table, features: pa.Table | None, inputs: Sequence[str]
+) -> tuple[Rows, tuple[bool, ...]]:
+    """The columns a model sees as one block of rows, and which of them are texts."""
     numbers: list[Array] = []
     texts: list[Sequence[str | None]] = []
     is_text: list[bool] = []

@@ -94,8 +94,10 @@ def test_bulk_and_single_rows_give_the_same_bytes(log, pay):
     assert stored(log) == []
     log.history.require([("card",), (), ("amount", "ok")])
     assert stored(log) == bulk
-    for events, outcomes in (log.history.load(("amount", "ok"), (0.0, True)),):
-        assert len(events) == len(outcomes) > 0
+    zero, minus_zero = (log.history.load(("amount", "ok"), (amount, True)) for amount in (0.0, -0.0))
+    assert zero[0].tobytes() == minus_zero[0].tobytes()
+    assert {math.copysign(1, amount) for amount in zero[0]["values"][:, 3]} == {1, -1}
+    assert len(zero[1]) == len(zero[0])
     # The same rows one at a time, through the writer's own way of noting them.
     rows = log.tail(0)
     with log.store.alone() as transaction:

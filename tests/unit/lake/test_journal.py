@@ -91,6 +91,14 @@ def test_a_rewritten_end_with_good_hashes_is_found(log):
         log.journal.verify()
 
 
+def test_a_rewritten_row_with_a_good_hash_breaks_the_chain_behind_it(log):
+    rows = decide(log.journal, 3)
+    forged = replace(rows[0], summary="never happened")
+    put(log, 1, replace(forged, hash=forged.expected_hash()))
+    with pytest.raises(WorkspaceError, match="row 2 .*follows hash"):
+        log.journal.verify()
+
+
 def test_a_row_that_cannot_be_read_is_named(log):
     decide(log.journal)
     with log.store.alone() as transaction:
@@ -109,11 +117,11 @@ def test_the_pointer_moves_with_its_row_and_counts_its_moves(log):
 
 
 def test_row_and_pointer_are_one_transaction(log, monkeypatch):
-    import modelwright.lake.journal as journal
+    from modelwright.lake import journal
 
     def broken(value):
         if isinstance(value, Pointer):
-            raise MemoryError
+            raise MemoryError  # noqa: TRY004  # stands for a crash between the two
         return pack(value)
 
     monkeypatch.setattr(journal, "pack", broken)
@@ -135,7 +143,7 @@ def test_kinds_are_a_closed_list(log):
 
 
 def test_pages_join(log, monkeypatch):
-    import modelwright.lake.journal as journal
+    from modelwright.lake import journal
 
     monkeypatch.setattr(journal, "_PAGE", 2)
     assert [row.seq for row in (decide(log.journal, 5), log.journal.rows())[1]] == [1, 2, 3, 4, 5]

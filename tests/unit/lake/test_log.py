@@ -99,6 +99,23 @@ def test_quarantined_rows_are_kept_through_a_drain(log, clock):
     assert table.column("at").cast("int64").to_pylist() == [clock.now_us()] * 3
 
 
+def test_a_crash_while_quarantined_rows_are_drained_doubles_none(log, monkeypatch):
+    log.quarantine([QuarantineRow("a.csv", i, "", "", "") for i in range(3)])
+    with monkeypatch.context() as patch:
+        append = log.tables.append
+
+        def append_and_crash(*given):
+            append(*given)
+            raise MemoryError
+
+        patch.setattr(log.tables, "append", append_and_crash)
+        with pytest.raises(MemoryError):
+            log.drain()
+    for _ in range(2):
+        assert log.quarantined().column("row").to_pylist() == [0, 1, 2]
+        log.drain()
+
+
 @pytest.mark.parametrize(
     ("change", "says"),
     [

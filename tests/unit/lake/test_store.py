@@ -29,8 +29,10 @@ def test_a_forked_child_reads_and_writes_through_an_environment_of_its_own(log, 
             assert log.head() == 1
             with log.write() as writer:
                 pay(writer, 2)
+            with log.store.read():
+                assert str(os.getpid()) in log.store._env.readers(), "the child must not read in the parent's name"
             os._exit(0)
-        except BaseException:
+        finally:
             os._exit(1)
     assert os.waitpid(child, 0)[1] == 0
     with log.write() as writer:

@@ -26,9 +26,9 @@ def test_the_folders_lie_in_the_root(workspace):
 
 def test_a_role_is_held_once_and_freed_at_the_end(workspace):
     with workspace.exclusive("serve"):
-        with pytest.raises(WorkspaceError, match=rf"process {os.getpid()}.*serve.*MODELWRIGHT_HOME"):
-            with workspace.exclusive("serve"):
-                pass
+        refused = pytest.raises(WorkspaceError, match=rf"process {os.getpid()}.*serve.*MODELWRIGHT_HOME")
+        with refused, workspace.exclusive("serve"):
+            pass
         with workspace.exclusive("control"), workspace.attempt("serve") as held:
             assert not held
     with workspace.attempt("serve") as held:

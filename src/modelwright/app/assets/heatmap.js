@@ -84,7 +84,6 @@ function heatKey(threshold) {
     "stable",
     el("span", {}, steps),
     `${fixed(2.5 * threshold, 1)} or more`,
-    el("b"),
-    `drift (from ${threshold})`,
+    el("em", {}, el("b"), `drift (from ${threshold})`),
   );
 }

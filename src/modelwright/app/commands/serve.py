@@ -1,0 +1,60 @@
+"""`modelwright serve`: a release folder, served alone: no training, no loop, nothing of either installed."""
+
+import asyncio
+import importlib.util
+import os
+import sys
+from pathlib import Path
+from typing import Any
+
+import msgspec
+
+from modelwright.app.server import listen, serve_socket
+from modelwright.core.clock import SystemClock
+from modelwright.core.errors import UsageError
+from modelwright.lake.log import Log
+from modelwright.lake.rows import LogSchema
+from modelwright.lake.workspace import Workspace
+from modelwright.release.folder import open_release
+from modelwright.serving.dataplane import Dataplane
+from modelwright.serving.http import HttpApp
+
+DRAIN_EVERY_S = 5.0
+DRAIN_ROWS = 5_000
+
+
+def serve(release: Path, workspace: Path | None, host: str, port: int, *, json: bool = False) -> int:
+    """Serve a release folder (or one of the workspace's by its name) until SIGTERM or Ctrl-C.
+
+    Its log is `workspace`, by default `MODELWRIGHT_HOME` or `.modelwright/` here; empty history is said in /readyz.
+    """
+    root = workspace or Path(os.environ.get("MODELWRIGHT_HOME") or ".modelwright")
+    space = Workspace(root)
+    folder = release if release.is_dir() else space.releases / release
+    if not folder.is_dir():
+        raise UsageError(f"{release} is no folder, nor a release in {space.releases}; give a release folder")
+    opened = open_release(folder)
+    sock = listen(host, port)
+    with space.exclusive("run"):
+        label = opened.manifest.label
+        log = Log.open(space, LogSchema(opened.contract, label.name, label.kind), SystemClock())
+        plane = Dataplane(log, opened.contract, label, log.clock)
+        plane.swap(plane.prepare(opened), None, None)
+        notes = [] if log.counts()["events"] or not opened.manifest.views else ["began with empty history"]
+        app = HttpApp(plane, opened.manifest.system, notes=notes)
+
+        async def drain(server: Any) -> None:
+            while importlib.util.find_spec("deltalake") is not None:
+                await asyncio.sleep(DRAIN_EVERY_S)
+                await asyncio.to_thread(log.drain, at_least=DRAIN_ROWS)
+
+        def ready() -> None:
+            address = f"http://{host}:{sock.getsockname()[1]}"
+            if json:
+                print(msgspec.json.encode({"release": opened.name, "address": address}).decode(), flush=True)
+            else:
+                print(f"{opened.name} ({opened.manifest.system}) at {address}  ·  POST /predict", file=sys.stderr, flush=True)
+
+        serve_socket(app, sock, [drain], ready=ready)
+        log.close()
+    return 0

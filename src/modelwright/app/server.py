@@ -1,0 +1,169 @@
+"""The serving process: a socket, a data plane, and whoever is champion. Imports nothing of training.
+
+Started by `run` with a small JSON description (the user's own file is not imported here, since it imports the model
+library), or called by `serve` with a release folder. Follows the champion pointer of the journal; ends when told to, or
+when its parent is gone.
+"""
+
+import asyncio
+import contextlib
+import socket
+import sys
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import msgspec
+import uvicorn
+
+from modelwright.app.console import render_console
+from modelwright.control.rollback import roll_back
+from modelwright.core.clock import Clock, SimulatedClock, SystemClock
+from modelwright.core.errors import ReleaseError, UsageError
+from modelwright.lake.journal import Pointer
+from modelwright.lake.log import Log
+from modelwright.lake.rows import LogSchema
+from modelwright.lake.workspace import Workspace
+from modelwright.release.folder import open_release
+from modelwright.serving.dataplane import Dataplane
+from modelwright.serving.http import HttpApp, Page
+from modelwright.serving.live import LiveRelease
+from modelwright.spec.contract import Contract
+from modelwright.spec.label import LabelSpec
+
+FOLLOW_S = 0.05
+"""How often the pointer is looked at, in seconds."""
+CONSOLE_NOTE = "console"
+"""The note in which the controller leaves what the console shows."""
+
+
+class ServerConfig(msgspec.Struct, kw_only=True):
+    """What a serving process is told. `fd`: the listening socket, inherited. `replay`: the clock follows the events."""
+
+    name: str
+    workspace: str
+    contract: Contract
+    label: LabelSpec
+    fd: int
+    replay: bool = False
+
+
+def listen(host: str, port: int) -> socket.socket:
+    """A bound, listening socket; UsageError where the port is taken or the address is not ours."""
+    family = socket.AF_INET6 if ":" in host else socket.AF_INET
+    sock = socket.socket(family, socket.SOCK_STREAM)
+    sock.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+    try:
+        sock.bind((host, port))
+        sock.listen(2048)
+    except (OSError, OverflowError) as error:
+        sock.close()
+        said = getattr(error, "strerror", None) or str(error)
+        raise UsageError(f"cannot listen on {host}:{port}: {said.lower()}; stop what uses it or give another --port") from None
+    return sock
+
+
+class Follower:
+    """Keeps the data plane's releases those of the journal's pointer."""
+
+    def __init__(self, plane: Dataplane, releases: Path) -> None:
+        self._plane = plane
+        self._releases = releases
+        self._generation = -1
+        self._loaded: dict[str, LiveRelease] = {}
+
+    async def follow(self) -> None:
+        """Look at the pointer for ever."""
+        while True:
+            try:
+                await self.look()
+            except ReleaseError as error:
+                print(f"modelwright: {error}", file=sys.stderr)
+            await asyncio.sleep(FOLLOW_S)
+
+    async def look(self) -> None:
+        """Load what the pointer names, aside, and swap it in between two batches."""
+        pointer = self._plane.log.journal.pointer()
+        if pointer.generation == self._generation:
+            return
+        names = [pointer.champion, pointer.previous, pointer.challenger]
+        for name in names:
+            if name is not None and name not in self._loaded:
+                release = await asyncio.to_thread(open_release, self._releases / name)
+                self._loaded[name] = self._plane.prepare(release)
+        self._take(pointer, names)
+
+    def _take(self, pointer: Pointer, names: list[str | None]) -> None:
+        champion, previous, challenger = (self._loaded[name] if name else None for name in names)
+        self._plane.swap(champion, previous, challenger)
+        self._generation = pointer.generation
+        self._loaded = {name: live for name, live in self._loaded.items() if name in names}
+
+
+def serve_socket(
+    app: HttpApp, sock: socket.socket, background: list[Callable[[], Any]], *, ready: Callable[[], None] = lambda: None
+) -> None:
+    """Serve until SIGTERM or SIGINT, then let the requests in flight finish."""
+    config = uvicorn.Config(
+        app, loop="none", http="httptools", ws="none", lifespan="off", interface="asgi3", access_log=False,
+        log_level="warning", timeout_graceful_shutdown=10, server_header=False, date_header=False, timeout_keep_alive=75,
+    )  # fmt: skip
+    server = uvicorn.Server(config)
+
+    async def main() -> None:
+        tasks = [asyncio.create_task(start(server)) for start in background]
+        ready()
+        try:
+            await server.serve(sockets=[sock])
+        finally:
+            for task in tasks:
+                task.cancel()
+
+    try:
+        import uvloop  # noqa: PLC0415 - absent on Windows
+
+        factory: Any = uvloop.new_event_loop
+    except ImportError:
+        factory = None
+    with asyncio.Runner(loop_factory=factory) as runner, contextlib.suppress(KeyboardInterrupt):
+        runner.run(main())
+
+
+async def stop_with_parent(server: uvicorn.Server) -> None:
+    """End when the pipe from the parent closes: no serving process outlives its controller."""
+    loop = asyncio.get_running_loop()
+    await loop.run_in_executor(None, sys.stdin.buffer.read)
+    server.should_exit = True
+
+
+def main(config_path: str) -> int:
+    """The serving process of `run`."""
+    config = msgspec.json.decode(Path(config_path).read_bytes(), type=ServerConfig)
+    workspace = Workspace(Path(config.workspace))
+    event_clock = SimulatedClock() if config.replay else None
+    clock: Clock = event_clock or SystemClock()
+    log = Log.open(workspace, LogSchema(config.contract, config.label.name, config.label.kind), clock)
+
+    def failed(release: str, error: str) -> None:
+        for row in roll_back(log.journal, clock.now_us(), release, error, {"errors": 1}):
+            print(f"modelwright: {row.kind}: {row.summary}", file=sys.stderr)
+
+    plane = Dataplane(log, config.contract, config.label, clock, failed, event_clock=event_clock)
+    follower = Follower(plane, workspace.releases)
+    page = render_console()
+    pages: dict[str, Page] = {
+        "/": (b"text/html; charset=utf-8", lambda: page),
+        "/console.json": (b"application/json", lambda: log.journal.read_note(CONSOLE_NOTE) or b"{}"),
+    }
+    app = HttpApp(plane, config.name, pages)
+    sock = socket.socket(fileno=config.fd)
+
+    async def follow(server: uvicorn.Server) -> None:
+        await follower.follow()
+
+    serve_socket(app, sock, [follow, stop_with_parent])
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1]))

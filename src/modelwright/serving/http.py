@@ -1,0 +1,192 @@
+"""The data plane over HTTP: a raw ASGI application. Decodes, batches what is in flight, encodes; decides nothing.
+
+Requests that arrive together are worked off together: each puts its job in the batch and waits, and the batch runs once
+the event loop has read everything that was there. That is what makes one durable commit serve many requests.
+"""
+
+import asyncio
+import sys
+import time
+import traceback
+from collections.abc import Awaitable, Callable, MutableMapping
+from typing import Any
+
+import msgspec
+
+from modelwright.core.clock import iso
+from modelwright.core.errors import ContractError
+from modelwright.serving.dataplane import Dataplane
+from modelwright.serving.exposition import Latency, exposition
+from modelwright.serving.messages import OutcomeBody
+from modelwright.serving.openapi import openapi
+from modelwright.serving.problems import HttpError, contract_error, problem_of
+
+Scope = MutableMapping[str, Any]
+Receive = Callable[[], Awaitable[MutableMapping[str, Any]]]
+Send = Callable[[MutableMapping[str, Any]], Awaitable[None]]
+Page = tuple[bytes, Callable[[], bytes]]
+"""A content type and what makes the page."""
+
+BODY_LIMIT = 8 << 20
+"""Bytes of a request's body."""
+ROWS_LIMIT = 10_000
+"""Entries of one request."""
+JSON = (b"content-type", b"application/json")
+PROBLEM = (b"content-type", b"application/problem+json")
+
+
+class HttpApp:
+    """The ASGI application of one worker. `pages` are further GET routes (the console), given by whoever wires it."""
+
+    def __init__(self, plane: Dataplane, name: str, pages: dict[str, Page] | None = None, notes: list[str] | None = None) -> None:
+        self._plane = plane
+        self._name = name
+        self._notes = notes or []
+        struct: Any = plane.contract.struct()
+        self._one_event = msgspec.json.Decoder(struct)
+        self._many_events = msgspec.json.Decoder(list[struct])
+        self._one_outcome = msgspec.json.Decoder(OutcomeBody)
+        self._many_outcomes = msgspec.json.Decoder(list[OutcomeBody])
+        self._encode = msgspec.json.Encoder().encode
+        self._batch: list[tuple[tuple[str, list[Any]], asyncio.Future[Any]]] = []
+        self._latency = Latency()
+        self._responses: dict[tuple[str, int], int] = {}
+        self._post = {"/predict": "predict", "/events": "event", "/outcomes": "outcome"}
+        self._get: dict[str, Callable[[], tuple[int, bytes, bytes]]] = {
+            "/healthz": lambda: (200, b"application/json", b'{"alive":true}'),
+            "/readyz": self._ready,
+            "/metrics": lambda: (200, b"text/plain; version=0.0.4", exposition(plane, self._latency, self._responses).encode()),
+            "/openapi.json": lambda: (200, b"application/json", self._encode(openapi(name, plane.contract))),
+        }
+        for path, (kind, page) in (pages or {}).items():
+            self._get[path] = lambda kind=kind, page=page: (200, kind, page())  # type: ignore[misc]  # bound per route
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """One request."""
+        if scope["type"] != "http":
+            return
+        began = time.perf_counter()
+        path = scope["path"]
+        try:
+            kind = self._post.get(path)
+            if kind is not None and scope["method"] == "POST":
+                body = await read_body(scope, receive)
+                began = time.perf_counter()
+                status, headers, payload = 200, [JSON], await self._work(kind, body)
+            elif path in self._get and scope["method"] in ("GET", "HEAD"):
+                status, content_type, payload = self._get[path]()
+                headers = [(b"content-type", content_type)]
+            else:
+                raise self._refuse(path, scope["method"])
+        except Exception as error:
+            problem = problem_of(error)
+            if problem.status == 500:
+                traceback.print_exception(error, file=sys.stderr)
+            extra = error.headers if isinstance(error, HttpError) else ()
+            status, headers, payload = problem.status, [PROBLEM, *extra], self._encode(problem)
+        headers.append((b"content-length", b"%d" % len(payload)))
+        await send({"type": "http.response.start", "status": status, "headers": headers})
+        await send({"type": "http.response.body", "body": b"" if scope["method"] == "HEAD" else payload})
+        route = path if path in self._post or path in self._get else "other"
+        self._responses[route, status] = self._responses.get((route, status), 0) + 1
+        if kind is not None:
+            self._latency.observe(route, time.perf_counter() - began)
+
+    def _refuse(self, path: str, method: str) -> HttpError:
+        if path in self._post or path in self._get:
+            allowed = b"POST" if path in self._post else b"GET, HEAD"
+            return HttpError(405, f"{path} takes {allowed.decode()}, not {method}", ((b"allow", allowed),))
+        return HttpError(404, f"no route {path}; see /openapi.json")
+
+    async def _work(self, kind: str, body: bytes) -> bytes:
+        entries, many = self._decode(kind, body)
+        loop = asyncio.get_running_loop()
+        future: asyncio.Future[Any] = loop.create_future()
+        if not self._batch:
+            loop.call_soon(self._flush)
+        self._batch.append(((kind, entries), future))
+        answers = await future
+        return self._encode(answers if many else answers[0])
+
+    def _decode(self, kind: str, body: bytes) -> tuple[list[Any], bool]:
+        many = body.lstrip()[:1] == b"["
+        outcomes = kind == "outcome"
+        decoder = (
+            (self._many_outcomes if many else self._one_outcome) if outcomes else (self._many_events if many else self._one_event)
+        )
+        try:
+            decoded = decoder.decode(body)
+        except msgspec.ValidationError as error:
+            raise contract_error(error) from None
+        except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
+            raise HttpError(400, f"the body is not JSON: {error}") from None
+        entries = decoded if many else [decoded]
+        if len(entries) > ROWS_LIMIT:
+            raise HttpError(413, f"{len(entries)} entries; at most {ROWS_LIMIT} in one request")
+        if not entries:
+            raise ContractError("the list is empty; send at least one entry")
+        take = self._plane.outcome_of if outcomes else self._plane.event_of
+        return [take(entry) for entry in entries], many
+
+    def _flush(self) -> None:
+        batch, self._batch = self._batch, []
+        try:
+            results = self._plane.work([job for job, _ in batch])
+        except Exception as error:  # every request of the batch is told
+            results = [error] * len(batch)
+        for (_, future), result in zip(batch, results, strict=True):
+            if future.cancelled():
+                continue
+            if isinstance(result, Exception):
+                future.set_exception(result)
+            else:
+                future.set_result(result)
+        if self._plane.shadow_waiting:
+            asyncio.get_running_loop().call_later(0.002, self._score_shadow)
+
+    def _score_shadow(self) -> None:
+        if self._batch:  # the next batch brings them along
+            return
+        try:
+            self._plane.score_shadow()
+        except Exception as error:
+            traceback.print_exception(error, file=sys.stderr)
+
+    def _ready(self) -> tuple[int, bytes, bytes]:
+        plane = self._plane
+        champion = plane.champion
+        answer = {
+            "ready": champion is not None,
+            "system": self._name,
+            "release": champion.name if champion else None,
+            "challenger": plane.challenger.name if plane.challenger else None,
+            "trained_until": iso(champion.release.manifest.trained_until_us) if champion else None,
+            "events": plane.log.counts()["events"],
+            "notes": self._notes if champion else ["no release is live yet", *self._notes],
+        }
+        return (200 if champion else 503), b"application/json", self._encode(answer)
+
+
+async def read_body(scope: Scope, receive: Receive) -> bytes:
+    """The whole body; HttpError 413 as soon as it is known to be too large."""
+    too_large = HttpError(413, f"the body is larger than {BODY_LIMIT >> 20} MiB; send fewer entries at a time", ((b"connection", b"close"),))
+    for name, value in scope["headers"]:
+        if name == b"content-length" and value.isdigit() and int(value) > BODY_LIMIT:
+            raise too_large
+    message = await receive()
+    body: bytes = message.get("body", b"")
+    if not message.get("more_body", False):
+        if len(body) > BODY_LIMIT:
+            raise too_large
+        return body
+    parts = [body]
+    size = len(body)
+    while message.get("more_body", False):
+        message = await receive()
+        if message["type"] == "http.disconnect":
+            raise HttpError(400, "the body ended early")
+        parts.append(message.get("body", b""))
+        size += len(parts[-1])
+        if size > BODY_LIMIT:
+            raise too_large
+    return b"".join(parts)

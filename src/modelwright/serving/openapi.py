@@ -1,0 +1,47 @@
+"""The OpenAPI description of a system's routes, from its contract."""
+
+from typing import Any
+
+import msgspec
+
+from modelwright import __version__
+from modelwright.serving.messages import Accepted, Answer, OutcomeBody
+from modelwright.serving.problems import Problem
+from modelwright.spec.contract import Contract
+
+
+def openapi(name: str, contract: Contract) -> dict[str, Any]:
+    """OpenAPI 3.1, as a dictionary."""
+    struct = contract.struct()
+    (event, answer, accepted, outcome, problem), parts = msgspec.json.schema_components(
+        [struct, Answer, Accepted, OutcomeBody, Problem], ref_template="#/components/schemas/{name}"
+    )
+
+    def one_or_many(schema: dict[str, Any]) -> dict[str, Any]:
+        return {"oneOf": [schema, {"type": "array", "items": schema}]}
+
+    def post(summary: str, body: dict[str, Any], answered: dict[str, Any], *statuses: int) -> dict[str, Any]:
+        responses: dict[str, Any] = {
+            "200": {"description": "Done", "content": {"application/json": {"schema": one_or_many(answered)}}}
+        }
+        for status in (400, 413, 422, 503, *statuses):
+            responses[str(status)] = {"description": "Problem", "content": {"application/problem+json": {"schema": problem}}}
+        content = {"application/json": {"schema": one_or_many(body)}}
+        return {"post": {"summary": summary, "requestBody": {"required": True, "content": content}, "responses": responses}}
+
+    def get(summary: str) -> dict[str, Any]:
+        return {"get": {"summary": summary, "responses": {"200": {"description": "OK"}, "503": {"description": "Not ready"}}}}
+
+    return {
+        "openapi": "3.1.0",
+        "info": {"title": name, "version": __version__, "description": contract.description},
+        "paths": {
+            "/predict": post("Predict one event or a list, and log them", event, answer, 409),
+            "/events": post("Log events without a prediction", event, accepted, 409),
+            "/outcomes": post("Tell what became of events", outcome, accepted, 404),
+            "/healthz": get("Is the process alive"),
+            "/readyz": get("Can it answer, and with which release"),
+            "/metrics": get("Prometheus metrics"),
+        },
+        "components": {"schemas": parts},
+    }

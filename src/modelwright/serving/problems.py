@@ -1,0 +1,88 @@
+"""Errors as RFC 9457 problem JSON: the one table from our errors to HTTP status codes."""
+
+from typing import Any
+
+import msgspec
+
+from modelwright.core.errors import (
+    ConflictError,
+    ContractError,
+    ModelwrightError,
+    ReleaseError,
+    UnavailableError,
+    UnknownEventError,
+    WorkspaceError,
+)
+
+
+class HttpError(Exception):
+    """What goes wrong before there is a value to work on: not JSON, too large, no such route."""
+
+    def __init__(self, status: int, detail: str, headers: tuple[tuple[bytes, bytes], ...] = ()) -> None:
+        super().__init__(detail)
+        self.status = status
+        self.headers = headers
+
+
+STATUS: dict[type[ModelwrightError], int] = {
+    ContractError: 422,
+    ConflictError: 409,
+    UnknownEventError: 404,
+    UnavailableError: 503,
+    ReleaseError: 503,
+    WorkspaceError: 503,
+}
+TITLE = {
+    400: "Not JSON",
+    404: "Not found",
+    405: "Method not allowed",
+    408: "Too slow",
+    409: "Conflict",
+    413: "Too large",
+    422: "Against the contract",
+    500: "Internal error",
+    503: "Unavailable",
+}
+
+
+class Problem(msgspec.Struct, omit_defaults=True):
+    """The body of every error answer."""
+
+    title: str
+    status: int
+    detail: str
+    field: str = ""
+    type: str = "about:blank"
+
+
+def problem_of(error: BaseException) -> Problem:
+    """What a client is told: never a trace, never a path of this machine."""
+    if isinstance(error, HttpError):
+        return Problem(TITLE.get(error.status, "Error"), error.status, str(error))
+    for kind, status in STATUS.items():
+        if isinstance(error, kind):
+            return Problem(TITLE[status], status, str(error), getattr(error, "field", ""))
+    return Problem(TITLE[500], 500, "the request could not be worked on; the server's log says why")
+
+
+def contract_error(error: msgspec.ValidationError) -> ContractError:
+    """msgspec's message with the field's name in front.
+
+    >>> problem_of(contract_error(msgspec.ValidationError("Expected `float` > 0.0 - at `$.amount`"))).field
+    'amount'
+    """
+    text = str(error)
+    said, _, where = text.partition(" - at `$")
+    path = where.rstrip("`").strip(".")
+    field = path.partition(".")[2] if path.startswith("[") else path
+    if not path and "`" in said and ("missing required field" in said or "unknown field" in said):
+        field = said.rsplit("`", 2)[-2]
+    elif "missing required field" in said or "unknown field" in said:
+        field = said.rsplit("`", 2)[-2]
+    place = f" (entry {path[1 : path.index(']')]})" if path.startswith("[") else ""
+    return ContractError(f"{field}: {said}{place}" if field else f"{said}{place}", field)
+
+
+def first_line(error: BaseException) -> Any:
+    """The first line of a message, for logs."""
+    return (str(error).splitlines() or [type(error).__name__])[0]
