@@ -38,6 +38,10 @@ def open_log(system: System, workspace: Workspace, clock: Clock | None = None, *
 
 
 def emptied(workspace: Workspace) -> Workspace:
-    """The workspace with everything in it removed."""
-    shutil.rmtree(workspace.root, ignore_errors=True)
+    """The workspace with everything in it removed, but its locks, which somebody may hold."""
+    for entry in workspace.root.iterdir() if workspace.root.is_dir() else ():
+        if entry.is_dir():
+            shutil.rmtree(entry)
+        elif entry.suffix != ".lock":
+            entry.unlink()
     return workspace

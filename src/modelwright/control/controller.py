@@ -44,6 +44,7 @@ class Controller:
         self.trained_us = 0
         self.number = 0
         self._outcomes_at_training = 0
+        self._seen = 0
         self._restore()
 
     # What triggers may ask (spec.trigger.LoopView).
@@ -118,7 +119,7 @@ class Controller:
             return []
         if pointer.challenger is not None:
             return self._compare(pointer)
-        return self._retrain()
+        return self._adopt() or self._retrain()
 
     def roll_back(self, now_us: int, release: str, reason: str, evidence: dict[str, Any]) -> list[JournalRow]:
         """The champion fails live: the release before it takes over; a failing challenger is sent home."""
@@ -135,6 +136,19 @@ class Controller:
         if pointer.challenger is not None:  # pairs seen before are gone: the comparison begins again, honestly
             self._test = self._new_test()
 
+    def _adopt(self) -> list[JournalRow]:
+        """A candidate that a person trained beside the loop, and that passed its gates, gets its comparison."""
+        waiting: str | None = None
+        for row in self._journal.rows(after=self._seen):
+            self._seen = row.seq
+            if row.release:
+                self.number = max(self.number, release_number(row.release))
+            if row.kind == "registered" and row.release and self._manifest(row.release).kind == "model":
+                waiting = row.release
+            elif row.kind in ("shadow_started", "promoted", "rejected") and row.release == waiting:
+                waiting = None
+        return [self._start_shadow(waiting)] if waiting else []
+
     def _retrain(self) -> list[JournalRow]:
         for trigger in self._system.retrain:
             reason = trigger.due(self)
@@ -142,7 +156,7 @@ class Controller:
                 rows = [self._write("trigger", None, f"retrain: {reason}", {"trigger": type(trigger).__name__})]
                 trained = self._candidate(rows)
                 if trained is not None and trained.passed:
-                    rows.append(self._start_shadow(trained))
+                    rows.append(self._start_shadow(trained.release))
                 return rows
         return []
 
@@ -179,15 +193,15 @@ class Controller:
         except TrainingError as error:
             return self._write("error", None, f"training failed: {error}", {"number": number})
 
-    def _start_shadow(self, trained: Trained) -> JournalRow:
+    def _start_shadow(self, release: str) -> JournalRow:
         self._test = self._new_test()
         self._ledger.forget_challenger()
         pointer = self.pointer
         rollout = self._system.rollout
         return self._write(
-            "shadow_started", trained.release,
-            f"{trained.release} scores what {pointer.champion} answers", {"pairs": rollout.pairs, "margin": rollout.margin},
-            point=pointed(pointer, challenger=trained.release, phase="shadow", since_us=self._now_us),
+            "shadow_started", release,
+            f"{release} scores what {pointer.champion} answers", {"pairs": rollout.pairs, "margin": rollout.margin},
+            point=pointed(pointer, challenger=release, phase="shadow", since_us=self._now_us),
         )  # fmt: skip
 
     def _compare(self, pointer: Pointer) -> list[JournalRow]:

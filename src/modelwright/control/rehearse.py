@@ -24,6 +24,7 @@ from modelwright.release.folder import Release
 from modelwright.spec.system import System
 from modelwright.stats.predictions import Predictions
 from modelwright.training.baseline import class_order
+from modelwright.training.examples import NEVER
 
 BLOCK = 4_096
 
@@ -107,8 +108,13 @@ class Rehearsal:
             raise TrainingError(self._rows[-1].summary + "; give a larger --from")
         outcome = int(np.searchsorted(examples.known_us, clock.now_us(), side="right"))
         position = start
-        while position < total:
-            now_us = self._next_decision(clock.now_us(), int(examples.at_us[position]))
+        outcomes = len(examples.known_us)
+        while position < total or outcome < outcomes:
+            next_us = min(
+                int(examples.at_us[position]) if position < total else NEVER,
+                int(examples.known_us[outcome]) if outcome < outcomes else NEVER,
+            )
+            now_us = self._next_decision(clock.now_us(), next_us)
             clock.advance(now_us)
             upto = int(np.searchsorted(examples.at_us, now_us, side="left"))
             self._answer(position, upto, now_us)
@@ -118,16 +124,13 @@ class Rehearsal:
             self.ledger.settle()
             position, outcome = upto, known
             self._tell(position, total, self._controller.step(now_us))
-        for place in range(outcome, len(examples.known_us)):
-            self.ledger.known(int(examples.outcome_of[place]), examples.outcome[place])
-        self.ledger.settle()
         frozen = next((row.release for row in self._rows if row.kind == "trained"), None)
         return Rehearsed(self.ledger, self._rows, start, frozen, self._served)
 
-    def _next_decision(self, now_us: int, next_event_us: int) -> int:
-        """The first decision point after the next event; the empty ones before it have nothing to decide on."""
+    def _next_decision(self, now_us: int, next_us: int) -> int:
+        """The first decision point after the next event or outcome; the empty ones before it have nothing to decide on."""
         check = self._system.check_us
-        return max(now_us // check + 1, next_event_us // check + 1) * check
+        return max(now_us // check + 1, next_us // check + 1) * check
 
     def _answer(self, position: int, upto: int, now_us: int) -> None:
         pointer = self._journal.pointer()

@@ -49,8 +49,8 @@ class Rows:
     ) -> None:  # fmt: skip
         """Take a whole history at once, in any order; `values` is (rows, columns), `masks` (masks, rows)."""
         order = np.lexsort((seq, times))
+        self._reserve(len(order))
         self.n = len(order)
-        self._reserve(self.n)
         self.times[: self.n] = times[order]
         self.seq[: self.n] = seq[order]
         self.event[: self.n] = event[order]

@@ -31,6 +31,7 @@ class Scored:
 class Account:
     """Settled predictions of one series (the champion of the day, the frozen one), in the order of settling."""
 
+    event_seq: list[int] = field(default_factory=list)
     at_us: list[int] = field(default_factory=list)
     outcome: list[Any] = field(default_factory=list)
     scored: list[Scored] = field(default_factory=list)
@@ -90,6 +91,7 @@ class Ledger:
                 self._pairs.append((champions[index].release, scored.release, float(losses[index]), float(loss)))
         for (event_seq, at_us, outcome), scored, loss in zip(self._newly, champions, losses, strict=True):
             self._settled[event_seq] = len(self.account)
+            self.account.event_seq.append(event_seq)
             self.account.at_us.append(at_us)
             self.account.outcome.append(outcome)
             self.account.scored.append(scored)

@@ -1,5 +1,6 @@
 """The log, followed: its rows in order into the ledger and the drift monitor. A view that can be read again from zero."""
 
+from collections.abc import Callable
 from typing import Any
 
 import msgspec
@@ -17,10 +18,18 @@ WAITING = 200_000
 
 
 class LogReader:
-    """Follows the log with a cursor. `ledger` holds every prediction and outcome, `drift` the followed release's inputs."""
+    """Follows the log with a cursor. `ledger` holds every prediction and outcome, `drift` the followed release's inputs;
+    `on_event` is shown every live event."""
 
-    def __init__(self, log: Log, metric: str, classes: tuple[bool | str, ...]) -> None:
+    def __init__(
+        self,
+        log: Log,
+        metric: str,
+        classes: tuple[bool | str, ...],
+        on_event: Callable[[EventRow], None] = lambda row: None,
+    ) -> None:
         self._log = log
+        self._on_event = on_event
         self._names = log.schema.contract.names
         self.ledger = Ledger(metric, classes)
         self.drift: DriftMonitor | None = None
@@ -41,6 +50,7 @@ class LogReader:
                 if isinstance(row, EventRow):
                     if row.live:
                         self._events[row.seq] = row.values
+                        self._on_event(row)
                 elif isinstance(row, PredictionRow):
                     self._predicted(row)
                 elif isinstance(row, OutcomeRow):

@@ -1,0 +1,50 @@
+"""A lean HTTP client on one connection to our own server: for the replay, which sends tens of thousands of requests."""
+
+import socket
+from typing import Any
+from urllib.parse import urlsplit
+
+import msgspec
+
+from modelwright.core.errors import UnavailableError
+
+
+class Connection:
+    """One keep-alive connection. Requests may be pipelined: `send` several, then `receive` as many."""
+
+    def __init__(self, address: str) -> None:
+        parts = urlsplit(address)
+        self._host = parts.netloc
+        self._sock = socket.create_connection((parts.hostname, parts.port), timeout=60)
+        self._sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+        self._file = self._sock.makefile("rb", buffering=1 << 16)
+
+    def send(self, requests: list[tuple[str, bytes]]) -> None:
+        """POST each (path, JSON body), in one write."""
+        self._sock.sendall(
+            b"".join(
+                b"POST %s HTTP/1.1\r\nhost: %s\r\ncontent-type: application/json\r\ncontent-length: %d\r\n\r\n%s"
+                % (path.encode(), self._host.encode(), len(body), body)
+                for path, body in requests
+            )
+        )
+
+    def receive(self) -> Any:
+        """The decoded body of the next answer; UnavailableError for any answer that is no 200."""
+        head = self._file.readline().split(None, 2)
+        length = 0
+        while (line := self._file.readline()) not in (b"\r\n", b""):
+            name, _, value = line.partition(b":")
+            if name.lower() == b"content-length":
+                length = int(value)
+        if len(head) < 2:
+            raise UnavailableError("the serving process closed the connection")
+        body = self._file.read(length)
+        if head[1] != b"200":
+            raise UnavailableError(f"the serving process answered {head[1].decode()}: {body[:300].decode(errors='replace')}")
+        return msgspec.json.decode(body)
+
+    def close(self) -> None:
+        """Close it."""
+        self._file.close()
+        self._sock.close()

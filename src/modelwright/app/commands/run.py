@@ -1,0 +1,227 @@
+"""`modelwright run`: the main job. Ingest, train if nothing is live, serve, monitor, retrain, roll out, until stopped.
+
+Three processes: this one decides and shows, one serves, one trains. This one owns the workspace; the others end when it
+does. In a replay the clock is the data's.
+"""
+
+import signal
+import socket
+import time
+from pathlib import Path
+from types import FrameType
+from typing import Any
+
+import msgspec
+
+from modelwright.app.client import Connection
+from modelwright.app.commands.ingest import into_log, source_paths
+from modelwright.app.frozen import frozen_answers
+from modelwright.app.replay import History, play
+from modelwright.app.runner import Runner
+from modelwright.app.server import listen
+from modelwright.app.terminal import figures, number, terminal
+from modelwright.app.wiring import emptied, open_log, workspace_of
+from modelwright.core.clock import Clock, SimulatedClock, SystemClock, iso
+from modelwright.core.errors import UsageError
+from modelwright.lake.log import Log
+from modelwright.lake.rows import EventRow
+from modelwright.lake.workspace import Workspace
+from modelwright.registry.publish import sweep
+from modelwright.release.folder import open_release
+from modelwright.spec.system import System
+
+REPLAYED = "replayed"
+"""Marks a workspace that a replay made, which the next replay may empty."""
+IDLE_S = 0.25
+RETRY_GROWTH = 1.5
+"""Where history was too short to begin, another attempt is made when there are so many times more outcomes."""
+
+
+class RunOptions(msgspec.Struct, kw_only=True):
+    """How `run` is called. `once` ends it when the replay is over; `seconds` bounds the replay."""
+
+    host: str = "127.0.0.1"
+    port: int = 8000
+    replay: Path | None = None
+    start: float = 0.2
+    once: bool = False
+    seconds: float | None = None
+    json: bool = False
+
+
+class RunResult(msgspec.Struct, kw_only=True):
+    """What `run --replay --once --json` prints."""
+
+    metric: str
+    frozen: float | None
+    self_running: float | None
+    predictions: int
+    trainings: int
+    promotions: int
+    rejections: int
+    rollbacks: int
+    replayed: float
+    seconds: float
+    journal_sha256: str
+
+
+class Stopped(Exception):  # noqa: N818 - a wish, not an error
+    """Somebody asked the run to end in an orderly way (SIGTERM)."""
+
+
+def run(system: System, options: RunOptions) -> int:
+    """Run until Ctrl-C (130), SIGTERM (0), or, with `once`, until the replay is over (0)."""
+    if system.path is None:
+        raise UsageError("run needs a system file: the training process loads it; call modelwright run system.py")
+    workspace = workspace_of(system)
+    sock = listen(options.host, options.port)
+    with sock, workspace.exclusive("run"):
+        signal.signal(signal.SIGTERM, _stop)
+        try:
+            if options.replay is not None:
+                return _replay(system, workspace, sock, options)
+            return _live(system, workspace, sock, options)
+        except Stopped:
+            return 0
+
+
+def _stop(number: int, frame: FrameType | None) -> None:
+    raise Stopped
+
+
+def _live(system: System, workspace: Workspace, sock: socket.socket, options: RunOptions) -> int:
+    clock = SystemClock()
+    log = _open(system, workspace, clock)
+    console = terminal(quiet=options.json)
+    with Runner(system, log, clock, sock, console, mode="live") as runner:
+        if system.source is not None:
+            runner.say("starting", "reading the source")
+            into_log(system, log, source_paths(system))
+        runner.say("starting", "training the first release")
+        runner.begin()
+        attempted = log.counts()["outcomes"]
+        next_us = 0
+        while True:
+            runner.look()
+            now_us = clock.now_us()
+            if runner.controller.pointer.champion is None:
+                outcomes = log.counts()["outcomes"]
+                if outcomes > max(20, attempted * RETRY_GROWTH):
+                    attempted = outcomes
+                    runner.begin()
+            elif now_us >= next_us:
+                runner.decide(now_us)
+                next_us = (now_us // system.check_us + 1) * system.check_us
+            runner.idle()
+            time.sleep(IDLE_S)
+
+
+def _replay(system: System, workspace: Workspace, sock: socket.socket, options: RunOptions) -> int:
+    assert options.replay is not None
+    marker = workspace.root / REPLAYED
+    if workspace.log.exists() and not marker.exists():
+        raise UsageError(
+            f"{workspace.root} holds a log that no replay made; a replay begins with an empty one: set MODELWRIGHT_HOME "
+            "to another folder"
+        )
+    began = time.monotonic()
+    emptied(workspace)
+    marker.touch()
+    console = terminal(quiet=options.json)
+    history = History(system, options.replay, options.start)
+    clock = SimulatedClock(int(history.at_us[history.start]))
+    log = _open(system, workspace, clock)
+    with Runner(system, log, clock, sock, console, mode="replay", on_event=lambda row: note(row)) as runner:
+        frozen: dict[str, Any] = {}
+
+        def note(row: EventRow) -> None:
+            if row.id in frozen:
+                runner.board.frozen_said[row.seq] = frozen[row.id]
+
+        runner.say("starting", f"{history.start:,} events given, {len(history) - history.start:,} to replay")
+        history.give(log)
+        runner.begin()
+        first = next((row.release for row in runner.rows if row.kind == "trained"), None)
+        if runner.controller.pointer.champion is None:
+            raise UsageError(f"{runner.rows[-1].summary}; give a larger --from")
+        if first is not None:
+            frozen.update(frozen_answers(system, history, open_release(workspace.releases / first)))
+
+        def decide(now_us: int, position: int) -> None:
+            clock.advance(now_us)
+            runner.look()
+            runner.board.replay = {
+                "from": iso(int(history.at_us[history.start])),
+                "to": iso(int(history.at_us[-1])),
+                "done": (position - history.start) / (len(history) - history.start),
+            }
+            runner.decide(now_us)
+            runner.idle()
+
+        def late() -> bool:
+            return options.seconds is not None and time.monotonic() - began > options.seconds
+
+        runner.follow_pointer()
+        connection = Connection(runner.server.address)
+        reached = play(history, connection, system.check_us, decide, late)
+        connection.close()
+        runner.look()
+        done = (reached - history.start) / (len(history) - history.start)
+        runner.finish(done)
+        result = _result(system, log, runner, done, time.monotonic() - began)
+        _show(console, result, runner, options)
+        if options.once:
+            if options.json:
+                print(msgspec.json.encode(result).decode(), flush=True)
+            return 0
+        while True:
+            runner.look()
+            runner.idle()
+            time.sleep(IDLE_S)
+
+
+def _open(system: System, workspace: Workspace, clock: Clock) -> Log:
+    log = open_log(system, workspace, clock)
+    with workspace.attempt("training") as nobody_trains:
+        if nobody_trains:
+            sweep(workspace.releases)
+    if log.history.verify():
+        log.history.rebuild()
+    return log
+
+
+def _result(system: System, log: Log, runner: Runner, replayed: float, seconds: float) -> RunResult:
+    kinds = [row.kind for row in runner.rows]
+    account = runner.reader.ledger.account
+    return RunResult(
+        metric=system.metric.name,
+        frozen=runner.board.figure(runner.board.frozen_account(), slice(None)),
+        self_running=runner.board.figure(account, slice(None)),
+        predictions=runner.reader.ledger.predictions,
+        trainings=kinds.count("trained"),
+        promotions=kinds.count("promoted") - 1,
+        rejections=kinds.count("rejected"),
+        rollbacks=kinds.count("rolled_back"),
+        replayed=round(replayed, 4),
+        seconds=round(seconds, 1),
+        journal_sha256=log.journal.head_hash(),
+    )
+
+
+def _show(console: Any, result: RunResult, runner: Runner, options: RunOptions) -> None:
+    better = (
+        "" if result.frozen is None or result.self_running is None else f"{result.self_running - result.frozen:+.4f}"
+    )
+    rows = [
+        (result.metric, ""),
+        ("  self-running", f"{number(result.self_running)}   {better} against the frozen first model"),
+        ("  frozen first model", number(result.frozen)),
+        ("predictions", f"{result.predictions:,} over HTTP, {result.replayed:.0%} of what there was to replay"),
+        ("trainings", f"{result.trainings}: {result.promotions} promoted after the first, {result.rejections} rejected"),
+        ("seconds", f"{result.seconds:.1f}"),
+        ("journal", result.journal_sha256),
+    ]
+    console.print()
+    figures(console, rows)
+    if not options.once:
+        console.print(f"\nStill serving at {runner.server.address}/  ·  Ctrl-C ends it")

@@ -1,0 +1,179 @@
+"""The running system's moving parts, held together: the controller and its trainer, the server, the log's reader, the
+state that the console and the terminal show. Used as a context manager: whatever ends it, everything ends."""
+
+import socket
+import time
+from collections.abc import Callable
+from types import TracebackType
+from typing import Self
+
+from rich.console import Console
+from rich.live import Live
+from rich.text import Text
+
+from modelwright.app.server import CONSOLE_NOTE
+from modelwright.app.server_process import ServerProcess
+from modelwright.app.state import StateBoard
+from modelwright.app.terminal import decision_line
+from modelwright.app.tracking import track
+from modelwright.app.trainer_process import TrainerProcess
+from modelwright.control.controller import Controller
+from modelwright.core.clock import Clock, iso
+from modelwright.lake.journal import JournalRow
+from modelwright.lake.log import Log
+from modelwright.lake.rows import EventRow
+from modelwright.monitoring.tail import LogReader
+from modelwright.release.folder import open_release
+from modelwright.spec.system import System
+
+PUBLISH_S = 1.0
+DRAIN_ROWS = 25_000
+DRAIN_S = 30.0
+RESTARTS = 5
+"""A serving process that dies more often than this is not started again."""
+
+
+class Runner:
+    """Everything of a run but its clock's pace. One thread."""
+
+    def __init__(
+        self,
+        system: System,
+        log: Log,
+        clock: Clock,
+        sock: socket.socket,
+        console: Console,
+        *,
+        mode: str,
+        on_event: Callable[[EventRow], None] = lambda row: None,
+    ) -> None:
+        assert system.path is not None
+        self._system = system
+        self._log = log
+        self._clock = clock
+        self._console = console
+        self._live = Live(console=console, refresh_per_second=4, transient=True)
+        self._published = 0.0
+        self._drained = time.monotonic()
+        self._followed: str | None = None
+        self._seen = 0
+        self.rows: list[JournalRow] = []
+        classes = (False, True) if system.label.kind == "bool" else ("",) if system.label.kind == "str" else ()
+        self.reader = LogReader(log, system.metric.name, classes, on_event)
+        self.board = StateBoard(system, log, self.reader, mode)
+        self.server = ServerProcess(system, log.workspace, sock, replay=mode == "replay")
+        self._trainer = TrainerProcess(system.path, log.workspace, self.idle)
+        self.controller = Controller(system, log.journal, self.reader.ledger, self._trainer, log.workspace.releases)
+
+    def __enter__(self) -> Self:
+        self._live.start()
+        self._trainer.start()
+        self.server.start()
+        self._console.print(
+            f"[bold]{self._system.name}[/]  ·  {self.server.address}/  ·  POST /predict, /events, /outcomes", soft_wrap=True
+        )
+        return self
+
+    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
+        self._live.stop()
+        self._trainer.stop()
+        self.server.stop()
+        self._log.drain()
+        self._log.close()
+
+    def say(self, phase: str, message: str) -> None:
+        """What is going on, for whoever looks."""
+        self.board.phase, self.board.message = phase, message
+        self.publish(force=True)
+
+    def begin(self) -> None:
+        """Bring up the first champion where there is none, and serve it."""
+        self.say("training", "training the first release")
+        self._take(self.controller.start(self._clock.now_us()))
+        self._rest()
+
+    def look(self) -> None:
+        """Read what the log has new, and what others (serving, a person) have decided."""
+        self.reader.catch_up()
+        known = {row.seq for row in self.rows[-20:]}
+        others = [row for row in self._log.journal.rows(after=self._seen) if row.seq not in known]
+        if others:
+            self._take(others)
+
+    def decide(self, now_us: int) -> None:
+        """One decision point."""
+        rows = self.controller.step(now_us)
+        if rows:
+            self._take(rows)
+            self._rest()
+
+    def follow_pointer(self) -> None:
+        """Wait until serving answers with the champion, so that a decision is in force before the next request."""
+        pointer = self.controller.pointer
+        wanted = (pointer.champion, pointer.challenger)
+        self.server.wait_until(lambda said: (said["release"], said["challenger"]) == wanted)
+
+    def idle(self) -> None:
+        """What must happen now and then, training or not: publish, drain, keep serving alive."""
+        if self.server.exit_code() is not None and self.server.restarts < RESTARTS:
+            summary = f"the serving process ended with code {self.server.exit_code()} and is started again"
+            self._take([self._log.journal.append("error", self._clock.now_us(), summary=summary)])
+            self.server.start()
+        if self._log.buffered() >= DRAIN_ROWS or time.monotonic() - self._drained > DRAIN_S:
+            self._log.drain()
+            self._drained = time.monotonic()
+        self.publish()
+
+    def finish(self, done: float) -> None:
+        """The replay is over."""
+        if self.board.replay is not None:
+            self.board.replay["done"] = done
+        self.say("done", "the replay is over; still serving")
+
+    def publish(self, *, force: bool = False) -> None:
+        """Leave the state for the console, at most once a second."""
+        now = time.monotonic()
+        if not force and now - self._published < PUBLISH_S:
+            return
+        self._published = now
+        self._log.journal.note(CONSOLE_NOTE, self.board.snapshot(self.controller, self._clock.now_us()))
+        self._live.update(self._status_line())
+
+    def _take(self, rows: list[JournalRow]) -> None:
+        for row in rows:
+            self._console.print(decision_line(row), soft_wrap=True)
+            self._seen = max(self._seen, row.seq)
+        self.rows += rows
+        self.board.decided(rows)
+        track(self._system, self._log.workspace, rows)
+        pointer = self.controller.pointer
+        if pointer.champion is not None and pointer.champion != self._followed:
+            self._followed = pointer.champion
+            self.reader.follow(open_release(self._log.workspace.releases / pointer.champion))
+        if self.board.mode == "replay" and pointer.champion is not None and self.server.exit_code() is None:
+            self.follow_pointer()
+        self.publish(force=True)
+
+    def _rest(self) -> None:
+        pointer = self.controller.pointer
+        if pointer.champion is None:
+            self.say("starting", "waiting for enough outcomes to train on; events and outcomes are taken")
+        elif pointer.challenger is not None:
+            self.say("shadow", f"{pointer.challenger} scores what {pointer.champion} answers")
+        else:
+            self.say("serving", f"{pointer.champion} answers")
+
+    def _status_line(self) -> Text:
+        board = self.board
+        counts = self._log.counts()
+        line = Text()
+        line.append(f" {board.phase} ", style="black on cyan" if board.phase != "training" else "black on yellow")
+        line.append(f"  {iso(self._clock.now_us())[:16].replace('T', ' ')}", style="dim")
+        line.append(f"  {counts['predictions']:,} predictions, {counts['outcomes']:,} outcomes")
+        if board.replay is not None:
+            line.append(f"  {board.replay['done']:.0%}", style="bold")
+        figure = board.figure(self.reader.ledger.account, slice(None)) if board.mode == "replay" else None
+        if figure is not None:
+            line.append(f"  {self._system.metric.name} {figure:.4f}", style="green")
+        line.append(f"  {board.message}", style="dim")
+        return line
