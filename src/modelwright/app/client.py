@@ -10,7 +10,7 @@ from modelwright.core.errors import UnavailableError
 
 
 class Connection:
-    """One keep-alive connection. Requests may be pipelined: `send` several, then `receive` as many."""
+    """One keep-alive connection."""
 
     def __init__(self, address: str) -> None:
         parts = urlsplit(address)
@@ -19,14 +19,11 @@ class Connection:
         self._sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
         self._file = self._sock.makefile("rb", buffering=1 << 16)
 
-    def send(self, requests: list[tuple[str, bytes]]) -> None:
-        """POST each (path, JSON body), in one write."""
+    def send(self, path: str, body: bytes) -> None:
+        """POST a JSON body; the answer is read by `receive`."""
         self._sock.sendall(
-            b"".join(
-                b"POST %s HTTP/1.1\r\nhost: %s\r\ncontent-type: application/json\r\ncontent-length: %d\r\n\r\n%s"
-                % (path.encode(), self._host.encode(), len(body), body)
-                for path, body in requests
-            )
+            b"POST %s HTTP/1.1\r\nhost: %s\r\ncontent-type: application/json\r\ncontent-length: %d\r\n\r\n%s"
+            % (path.encode(), self._host.encode(), len(body), body)
         )
 
     def receive(self) -> Any:

@@ -22,9 +22,6 @@ from modelwright.ingest.files import Batch, checked_batches
 from modelwright.lake.log import Log
 from modelwright.spec.system import System
 
-PIPELINED = 64
-"""Requests sent before their answers are read."""
-
 
 class History:
     """A file's events in time order and its outcomes in the order they became known; the first `start` are given."""
@@ -113,36 +110,47 @@ def _as_json(column: pa.ChunkedArray, kind: str) -> list[Any]:
 
 def play(
     history: History,
-    connection: Connection,
+    address: str,
     check_us: int,
     decide: Callable[[int, int], None],
     stop: Callable[[], bool] = lambda: False,
 ) -> int:
     """Send everything that follows; before the first request past a decision point, `decide(its time, position)`.
 
-    Returns the position reached, the number of events where it was played to the end.
+    Outcomes and events go over a connection each: what is known by the time of an event is sent just before it, so that
+    serving works both off together. Returns the position reached, the number of events where it was played to the end.
     """
-    pending: list[tuple[str, bytes]] = []
+    told, asked = Connection(address), Connection(address)
     next_us = (int(history.at_us[history.start]) // check_us + 1) * check_us
+    outcomes: list[bytes] = []
 
-    def flush() -> None:
-        if pending:
-            connection.send(pending)
-            for _ in pending:
-                connection.receive()
-            pending.clear()
+    def flush(event: bytes | None) -> None:
+        if outcomes:
+            told.send("/outcomes", outcomes[0] if len(outcomes) == 1 else b"[" + b",".join(outcomes) + b"]")
+        if event is not None:
+            asked.send("/predict", event)
+        if outcomes:
+            told.receive()
+            outcomes.clear()
+        if event is not None:
+            asked.receive()
 
-    for at_us, position, path, body in history.requests():
-        # An event at the decision point comes after it; an outcome known then comes before.
-        if at_us > next_us or (at_us == next_us and path == "/predict"):
-            flush()
-            decide(next_us, position)
-            if stop():
-                return position
-            next_us = max(next_us // check_us + 1, at_us // check_us + 1) * check_us
-        pending.append((path, body))
-        if len(pending) >= PIPELINED:
-            flush()
-    flush()
-    decide(next_us, len(history))
-    return len(history)
+    try:
+        for at_us, position, path, body in history.requests():
+            # An event at the decision point comes after it; an outcome known then comes before.
+            if at_us > next_us or (at_us == next_us and path == "/predict"):
+                flush(None)
+                decide(next_us, position)
+                if stop():
+                    return position
+                next_us = max(next_us // check_us + 1, at_us // check_us + 1) * check_us
+            if path == "/predict":
+                flush(body)
+            else:
+                outcomes.append(body)
+        flush(None)
+        decide(next_us, len(history))
+        return len(history)
+    finally:
+        told.close()
+        asked.close()

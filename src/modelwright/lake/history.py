@@ -245,7 +245,8 @@ class History:
         outcomes = self._log.outcomes()
         rows = np.searchsorted(events.column("_seq").to_numpy(), outcomes.column("_event_seq").to_numpy())
         labels = numbers_of(self._strings, self._schema.label, outcomes.column(self._schema.label))
-        of_events = events.select(list({column for by in bys.values() for column in by})).take(rows)
+        # The sequence column is always there: a table without columns would have no rows for the global history.
+        of_events = events.select(["_seq", *{column for by in bys.values() for column in by}]).take(rows)
         self._note_outcomes(transaction, bys, outcomes, of_events, np.column_stack([matrix[rows], labels]))
         self.flush(transaction)
 

@@ -4,7 +4,6 @@ It is a view of the log: fed with the log's rows in order, by whoever reads them
 system from the tail), it can be thrown away and fed again to the same state. It decides nothing.
 """
 
-from collections import deque
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -15,7 +14,7 @@ from modelwright.stats.metrics import metric_value
 from modelwright.stats.predictions import Array, Predictions
 
 RECENT = 20_000
-"""Losses of the champion kept for the triggers."""
+"""Latest losses of each release that are surely kept, for the triggers."""
 
 
 @dataclass
@@ -51,7 +50,7 @@ class Ledger:
         self.outcomes = 0
         self._champion: dict[int, tuple[int, Scored]] = {}
         self._challenger: dict[int, Scored] = {}
-        self._losses: deque[tuple[str, float]] = deque(maxlen=RECENT)
+        self._losses: dict[str, list[float]] = {}
         self._pairs: list[tuple[str, str, float, float]] = []
         self._newly: list[tuple[int, int, Any]] = []
         self._settled: dict[int, int] = {}
@@ -95,7 +94,7 @@ class Ledger:
             self.account.at_us.append(at_us)
             self.account.outcome.append(outcome)
             self.account.scored.append(scored)
-            self._losses.append((scored.release, float(loss)))
+            self._note_loss(scored.release, float(loss))
         self._newly = []
 
     def take_pairs(self, champion: str, challenger: str) -> list[tuple[float, float]]:
@@ -111,13 +110,13 @@ class Ledger:
 
     def recent_losses(self, release: str, rows: int) -> Array:
         """Up to `rows` latest losses of that release's answers."""
-        found: list[float] = []
-        for name, loss in reversed(self._losses):
-            if name == release:
-                found.append(loss)
-                if len(found) == rows:
-                    break
-        return np.array(found)
+        return np.array(self._losses.get(release, [])[-rows:])
+
+    def _note_loss(self, release: str, loss: float) -> None:
+        losses = self._losses.setdefault(release, [])
+        losses.append(loss)
+        if len(losses) > 2 * RECENT:
+            del losses[:RECENT]
 
     def value(self, first: int = 0) -> float:
         """The metric over the account from place `first` on; NaN where it is empty."""

@@ -52,6 +52,10 @@ def onnx_form(estimator: Any, columns: Sequence[InputColumn], precision: Precisi
     if any(node.op_type == "TreeEnsemble" for node in model.graph.node):
         for opset in model.opset_import:
             opset.version = TREES_OPSET if opset.domain == "ai.onnx.ml" else opset.version
+    # The converter keeps domains in a set: in order, equal models are equal bytes.
+    opsets = sorted(model.opset_import, key=lambda opset: opset.domain)
+    del model.opset_import[:]
+    model.opset_import.extend(opsets)
     if by_name:
         _fuse_numbers(model, [column.name for column in numbers], precision)
     data: bytes = model.SerializeToString(deterministic=True)

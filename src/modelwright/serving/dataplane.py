@@ -142,7 +142,7 @@ class Dataplane:
     # Batches.
 
     def work(self, jobs: Sequence[tuple[str, Any]]) -> list[Any]:
-        """Work off jobs in order, in one transaction; an answer or a `ModelwrightError` for each.
+        """Work off jobs in one transaction, outcomes of known events first; an answer or a `ModelwrightError` for each.
 
         A job is ("predict", events), ("event", events) or ("outcome", outcome bodies); its answer a list with one
         `Answer` or `Accepted` for each entry. Whatever fails in one job leaves the others alone, and what a failed job
@@ -154,7 +154,8 @@ class Dataplane:
                 self._catch_up(write)
                 self._score_shadow(write)
                 scoring: list[_Scoring] = []
-                for number, (kind, entries) in enumerate(jobs):
+                for number in self._in_order(write, jobs):
+                    kind, entries = jobs[number]
                     try:
                         if kind == "predict":
                             results[number] = self._take_predictions(write, number, entries, scoring)
@@ -183,6 +184,17 @@ class Dataplane:
     def shadow_waiting(self) -> int:
         """Requests that wait for the challenger."""
         return len(self._shadow)
+
+    @staticmethod
+    def _in_order(write: Writer, jobs: Sequence[tuple[str, Any]]) -> list[int]:
+        """Requests in flight together have no order of their own: an outcome that is here counts for the predictions
+        that are, unless its own event is among them."""
+        outcomes = [number for number, (kind, _) in enumerate(jobs) if kind == "outcome"]
+        if not outcomes or len(outcomes) == len(jobs):
+            return list(range(len(jobs)))
+        early = {number for number in outcomes if all(write.known(body.id) is not None for body in jobs[number][1])}
+        events = [number for number, (kind, _) in enumerate(jobs) if kind != "outcome"]
+        return [*sorted(early), *events, *(number for number in outcomes if number not in early)]
 
     def _catch_up(self, write: Writer) -> None:
         rows = write.rows_since(self._cursor)

@@ -13,7 +13,6 @@ from typing import Any
 
 import msgspec
 
-from modelwright.app.client import Connection
 from modelwright.app.commands.ingest import into_log, source_paths
 from modelwright.app.frozen import frozen_answers
 from modelwright.app.replay import History, play
@@ -162,9 +161,7 @@ def _replay(system: System, workspace: Workspace, sock: socket.socket, options: 
             return options.seconds is not None and time.monotonic() - began > options.seconds
 
         runner.follow_pointer()
-        connection = Connection(runner.server.address)
-        reached = play(history, connection, system.check_us, decide, late)
-        connection.close()
+        reached = play(history, runner.server.address, system.check_us, decide, late)
         runner.look()
         done = (reached - history.start) / (len(history) - history.start)
         runner.finish(done)
