@@ -15,6 +15,32 @@ help:  ## this list
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check uv==0.13.8
 	VIRTUAL_ENV=.venv $(BIN)/uv pip sync --quiet --compile-bytecode requirements.lock
 	VIRTUAL_ENV=.venv $(BIN)/uv pip install --quiet --no-deps --editable .
+	$(BIN)/python -m modelwright.features.kernel
 	@touch $@
 
 setup: .venv/ready  ## make .venv with everything, modelwright included
+
+demo: setup  ## a system that trains, serves, meets drift and repairs itself: http://127.0.0.1:8000/
+	@$(BIN)/modelwright run examples/electricity/system.py --replay examples/electricity/data/elec2.parquet --from 0.2 --seconds 75 \
+		|| { code=$$?; [ $$code -eq 130 ] || exit $$code; }
+
+test: setup  ## the normal suite: unit, property, end to end, doctests
+	@$(BIN)/python -m pytest -m "not slow" $(PYTEST)
+
+test-slow: setup  ## the same promises, longer
+	@HYPOTHESIS_PROFILE=slow $(BIN)/python -m pytest $(PYTEST)
+
+check: setup  ## format, lint, types, ranks
+	@$(BIN)/ruff format --check src tests benchmarks examples
+	@$(BIN)/ruff check src tests benchmarks examples
+	@$(BIN)/mypy
+	@$(BIN)/lint-imports
+
+bench: setup  ## our figures, with peers beside us on the same work
+	@$(BIN)/python -m benchmarks
+
+docs: setup  ## what each document claims in code, run
+	@$(BIN)/python -m pytest --doctest-glob='*.md' docs README.md CONTRIBUTING.md
+
+clean:  ## remove what setup and the tools made
+	rm -rf .venv .pytest_cache .mypy_cache .ruff_cache .hypothesis .import_linter_cache

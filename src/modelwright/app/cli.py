@@ -51,33 +51,72 @@ def parser() -> Parser:
         sub: Parser = commands.add_parser(name, help=help, description=help)
         nargs = "?" if system == "optional" else None
         if system != "none":
-            sub.add_argument("system", nargs=nargs, default="system.py", help="the Python file that declares the System")
-        sub.add_argument("--json", action="store_true", help="print one JSON object, and nothing else, on standard output")
+            sub.add_argument(
+                "system", nargs=nargs, default="system.py", help="the Python file that declares the System"
+            )
+        sub.add_argument(
+            "--json", action="store_true", help="print one JSON object, and nothing else, on standard output"
+        )
         sub.set_defaults(handler=handler)
         return sub
 
-    run = command("run", "the main job: ingest, train, serve, monitor, retrain, roll out, until stopped", _run, system="required")
+    run = command(
+        "run", "the main job: ingest, train, serve, monitor, retrain, roll out, until stopped", _run, system="required"
+    )
     _address(run)
-    run.add_argument("--replay", type=Path, metavar="FILE", help="play this history file through the running system, on its own clock")
-    run.add_argument("--from", dest="start", type=_share, default=0.2, metavar="SHARE", help="with --replay: the share of the file that is given as history (default 0.2)")
-    run.add_argument("--once", action="store_true", default=bool(os.environ.get("ONCE")), help="with --replay: stop when the replay is over (also ONCE=1)")
+    run.add_argument(
+        "--replay",
+        type=Path,
+        metavar="FILE",
+        help="play this history file through the running system, on its own clock",
+    )
+    run.add_argument(
+        "--from",
+        dest="start",
+        type=_share,
+        default=0.2,
+        metavar="SHARE",
+        help="with --replay: the share of the file that is given as history (default 0.2)",
+    )
+    run.add_argument(
+        "--once",
+        action="store_true",
+        default=bool(os.environ.get("ONCE")),
+        help="with --replay: stop when the replay is over (also ONCE=1)",
+    )
     run.add_argument("--seconds", type=float, default=None, help="with --replay: replay for at most so long")
 
-    rehearse = command("rehearse", "a backtest of the whole system on its history, with a report", _rehearse, system="required")
-    rehearse.add_argument("--from", dest="start", type=_share, default=0.2, metavar="SHARE", help="the share of the history that is given (default 0.2)")
+    rehearse = command(
+        "rehearse", "a backtest of the whole system on its history, with a report", _rehearse, system="required"
+    )
+    rehearse.add_argument(
+        "--from",
+        dest="start",
+        type=_share,
+        default=0.2,
+        metavar="SHARE",
+        help="the share of the history that is given (default 0.2)",
+    )
 
     command("train", "one tracked candidate: data, fit, compile, gates, register", _train)
 
     serve = command("serve", "serving alone, from a release folder", _serve, system="none")
     serve.add_argument("release", type=Path, metavar="DIR", help="a release folder")
-    serve.add_argument("--workspace", type=Path, default=None, help="where its log lies (default: MODELWRIGHT_HOME, or .modelwright/ here)")
+    serve.add_argument(
+        "--workspace",
+        type=Path,
+        default=None,
+        help="where its log lies (default: MODELWRIGHT_HOME, or .modelwright/ here)",
+    )
     _address(serve)
 
     predict = command("predict", "score a file of events with the champion", _predict, system="required")
     predict.add_argument("given", type=Path, metavar="IN", help="CSV, Parquet or JSON lines")
     predict.add_argument("out", type=Path, metavar="OUT", help="CSV or Parquet, by its suffix")
 
-    ingest = command("ingest", "events into the log; bad rows into quarantine with the reason", _ingest, system="required")
+    ingest = command(
+        "ingest", "events into the log; bad rows into quarantine with the reason", _ingest, system="required"
+    )
     ingest.add_argument("paths", nargs="*", type=Path, metavar="PATH", help="files (default: the declared source)")
 
     command("status", "what is live and how well", _status)
@@ -124,7 +163,10 @@ def _rehearse(options: argparse.Namespace) -> int:
             ("  frozen first model", number(result.frozen)),
             ("  baseline", number(result.baseline)),
             ("predictions", f"{result.predictions:,}"),
-            ("trainings", f"{result.trainings}: {result.promotions} promoted after the first, {result.rejections} rejected"),
+            (
+                "trainings",
+                f"{result.trainings}: {result.promotions} promoted after the first, {result.rejections} rejected",
+            ),
             ("rollbacks", str(result.rollbacks)),
             ("seconds", f"{result.seconds:.1f}"),
             ("journal", result.journal_sha256),
@@ -146,13 +188,20 @@ def _train(options: argparse.Namespace) -> int:
         _print_json(result)
         return 0
     same = result.equivalence or {}
-    form = f"{result.runtime}, equal on {same.get('rows', 0):,} rows" if same.get("accepted") else f"{result.runtime} ({same.get('reason')})"
+    form = (
+        f"{result.runtime}, equal on {same.get('rows', 0):,} rows"
+        if same.get("accepted")
+        else f"{result.runtime} ({same.get('reason')})"
+    )
     rows = [
         ("release", result.release + (" (champion)" if result.promoted else " (registered)")),
         ("form", form),
         *((name, number(value)) for name, value in result.metrics.items()),
         *(
-            (f"gate {gate['name']}", f"{'passed' if gate['passed'] else 'NOT passed'}: {gate['value']:.4f} against {gate['threshold']:.4f}")
+            (
+                f"gate {gate['name']}",
+                f"{'passed' if gate['passed'] else 'NOT passed'}: {gate['value']:.4f} against {gate['threshold']:.4f}",
+            )
             for gate in result.gates
         ),
         ("seconds", f"{result.seconds['total']:.1f} (fit {result.seconds['fit']:.1f})"),
@@ -206,7 +255,10 @@ def _status(options: argparse.Namespace) -> int:
         terminal(),
         [
             ("system", answer.system),
-            ("champion", f"{champion['release']} ({champion['runtime']}) since {champion['since']}" if champion else "none"),
+            (
+                "champion",
+                f"{champion['release']} ({champion['runtime']}) since {champion['since']}" if champion else "none",
+            ),
             ("challenger", f"{challenger['release']} since {challenger['since']}" if challenger else "none"),
             (f"live {answer.metric}", number(answer.live)),
             ("events", f"{answer.events:,}"),

@@ -38,7 +38,9 @@ class Connection:
             raise UnavailableError("the serving process closed the connection")
         body = self._file.read(length)
         if head[1] != b"200":
-            raise UnavailableError(f"the serving process answered {head[1].decode()}: {body[:300].decode(errors='replace')}")
+            raise UnavailableError(
+                f"the serving process answered {head[1].decode()}: {body[:300].decode(errors='replace')}"
+            )
         return msgspec.json.decode(body)
 
     def close(self) -> None:

@@ -26,7 +26,9 @@ def frozen_answers(system: System, history: History, release: Release) -> dict[s
     material = make_material(events, outcomes, system)
     said = release.predict(material.rows_for(release.manifest).take(slice(history.start, None)))
     followed = material.examples.ids[history.start :]
-    given = [None] * len(followed) if said.probabilities is None else [tuple(row) for row in said.probabilities.tolist()]
+    given = (
+        [None] * len(followed) if said.probabilities is None else [tuple(row) for row in said.probabilities.tolist()]
+    )
     return {
         id: Scored(release.name, value, one)
         for id, value, one in zip(followed, said.value.tolist(), given, strict=True)

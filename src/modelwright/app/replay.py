@@ -105,7 +105,8 @@ class History:
 def _as_json(column: pa.ChunkedArray, kind: str) -> list[Any]:
     if kind == "time":
         return [None if at_us is None else iso(at_us) for at_us in column.cast(TIMESTAMP).cast(pa.int64()).to_pylist()]
-    return column.to_pylist()
+    values: list[Any] = column.to_pylist()
+    return values
 
 
 def play(

@@ -70,11 +70,14 @@ class Runner:
         self._trainer.start()
         self.server.start()
         self._console.print(
-            f"[bold]{self._system.name}[/]  ·  {self.server.address}/  ·  POST /predict, /events, /outcomes", soft_wrap=True
+            f"[bold]{self._system.name}[/]  ·  {self.server.address}/  ·  POST /predict, /events, /outcomes",
+            soft_wrap=True,
         )
         return self
 
-    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
         self._live.stop()
         self._trainer.stop()
         self.server.stop()

@@ -59,7 +59,9 @@ def listen(host: str, port: int) -> socket.socket:
     except (OSError, OverflowError) as error:
         sock.close()
         said = getattr(error, "strerror", None) or str(error)
-        raise UsageError(f"cannot listen on {host}:{port}: {said.lower()}; stop what uses it or give another --port") from None
+        raise UsageError(
+            f"cannot listen on {host}:{port}: {said.lower()}; stop what uses it or give another --port"
+        ) from None
     return sock
 
 
@@ -101,7 +103,11 @@ class Follower:
 
 
 def serve_socket(
-    app: HttpApp, sock: socket.socket, background: list[Callable[[], Any]], *, ready: Callable[[], None] = lambda: None
+    app: HttpApp,
+    sock: socket.socket,
+    background: list[Callable[[uvicorn.Server], Any]],
+    *,
+    ready: Callable[[], None] = lambda: None,
 ) -> None:
     """Serve until SIGTERM or SIGINT, then let the requests in flight finish."""
     config = uvicorn.Config(
@@ -120,7 +126,7 @@ def serve_socket(
                 task.cancel()
 
     try:
-        import uvloop  # noqa: PLC0415 - absent on Windows
+        import uvloop
 
         factory: Any = uvloop.new_event_loop
     except ImportError:

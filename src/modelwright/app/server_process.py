@@ -30,7 +30,12 @@ class ServerProcess:
         host, port = sock.getsockname()[:2]
         self.address = f"http://{f'[{host}]' if ':' in host else host}:{port}"
         config = ServerConfig(
-            name=system.name, workspace=str(workspace.root), contract=system.contract, label=system.label, fd=sock.fileno(), replay=replay
+            name=system.name,
+            workspace=str(workspace.root),
+            contract=system.contract,
+            label=system.label,
+            fd=sock.fileno(),
+            replay=replay,
         )
         self._config = workspace.root / "server.json"
         self._config.write_bytes(msgspec.json.encode(config))
@@ -40,7 +45,7 @@ class ServerProcess:
     def start(self) -> None:
         """Start it, or start it again."""
         self.restarts += 1
-        self._process = subprocess.Popen(  # noqa: S603 - our own module, by our own interpreter
+        self._process = subprocess.Popen(
             [sys.executable, "-m", "modelwright.app.server", str(self._config)],
             stdin=subprocess.PIPE, pass_fds=[self._sock.fileno()], start_new_session=True,
         )  # fmt: skip
@@ -71,7 +76,9 @@ class ServerProcess:
         until = time.monotonic() + START_S
         while time.monotonic() < until:
             if self.exit_code() is not None:
-                raise UnavailableError(f"the serving process ended with code {self.exit_code()}; its messages are above")
+                raise UnavailableError(
+                    f"the serving process ended with code {self.exit_code()}; its messages are above"
+                )
             found = self.ready()
             if found is not None and said(found):
                 return

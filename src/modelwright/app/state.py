@@ -160,4 +160,3 @@ class StateBoard:
             return {"columns": [], "psi": [], "missing": [], "unseen": [], "threshold": 0.2, "score_psi": None}
         report: dict[str, Any] = msgspec.to_builtins(self._reader.drift.report())
         return report
-

@@ -12,43 +12,43 @@ class System(Declaration):
 
     def ingest(self, *paths: str | Path) -> Any:
         """Bring history files (by default the declared source) into the log; returns the counts of rows."""
-        from modelwright.app.commands.ingest import ingest  # noqa: PLC0415 - a declaration must stay cheap to import
+        from modelwright.app.commands.ingest import ingest
 
         return ingest(self, [Path(path) for path in paths])
 
     def train(self) -> Any:
         """Ingest the source, train and gate one candidate; it is promoted only where there is no champion."""
-        from modelwright.app.commands.train import train  # noqa: PLC0415
+        from modelwright.app.commands.train import train
 
         return train(self)
 
     def rehearse(self, *, start: float = 0.2) -> Any:
         """Backtest the whole system on its history, from that share of the events on; returns the figures."""
-        from modelwright.app.commands.rehearse import rehearse  # noqa: PLC0415
+        from modelwright.app.commands.rehearse import rehearse
 
         return rehearse(self, start=start)
 
     def predict(self, given: str | Path, out: str | Path) -> Any:
         """Score a file of events with the champion."""
-        from modelwright.app.commands.predict import predict  # noqa: PLC0415
+        from modelwright.app.commands.predict import predict
 
         return predict(self, Path(given), Path(out))
 
     def run(self, *, host: str = "127.0.0.1", port: int = 8000) -> Any:
         """Serve, monitor, retrain and roll out until stopped."""
-        from modelwright.app.commands.run import RunOptions, run  # noqa: PLC0415
+        from modelwright.app.commands.run import RunOptions, run
 
         return run(self, RunOptions(host=host, port=port))
 
     def status(self) -> Any:
         """What is live and how well."""
-        from modelwright.app.commands.status import status  # noqa: PLC0415
+        from modelwright.app.commands.status import status
 
         return status(self)
 
     def journal(self, *, rehearsal: bool = False) -> Any:
         """Every decision so far, of the running system or of the last rehearsal."""
-        from modelwright.app.commands.journal import journal  # noqa: PLC0415
+        from modelwright.app.commands.journal import journal
 
         return journal(self, rehearsal=rehearsal)
 

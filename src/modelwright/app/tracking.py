@@ -31,8 +31,8 @@ def track(system: System, workspace: Workspace, rows: Iterable[JournalRow]) -> N
 def git_commit(system: System) -> str:
     """The commit of the system file's repository, with `+changes` where the tree differs; empty outside of one."""
     try:
-        said = subprocess.run(  # noqa: S603
-            ["git", "describe", "--always", "--abbrev=40", "--dirty=+changes"],  # noqa: S607 - git from the PATH
+        said = subprocess.run(
+            ["git", "describe", "--always", "--abbrev=40", "--dirty=+changes"],
             cwd=system.home, capture_output=True, text=True, timeout=5, check=False,
         )  # fmt: skip
     except (OSError, subprocess.TimeoutExpired):
@@ -48,7 +48,12 @@ def _run(system: System, workspace: Workspace, row: JournalRow, commit: str) -> 
         name=row.release,
         at_us=to_us_text(row.at),
         seconds=float(row.observed["seconds"]["total"]),
-        params={"model": manifest.model, "inputs": str(len(manifest.inputs)), "seed": str(system.seed), **_params(system.model)},
+        params={
+            "model": manifest.model,
+            "inputs": str(len(manifest.inputs)),
+            "seed": str(system.seed),
+            **_params(system.model),
+        },
         metrics={name: value for name, value in manifest.metrics.items() if value is not None},
         tags={
             "modelwright.release": row.release,

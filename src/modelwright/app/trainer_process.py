@@ -57,7 +57,7 @@ class TrainerProcess:
         if self._process is not None and self._process.poll() is None:
             return
         self._replies = queue.Queue()
-        self._process = subprocess.Popen(  # noqa: S603 - our own module, by our own interpreter
+        self._process = subprocess.Popen(
             self._command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, start_new_session=True
         )
         threading.Thread(target=self._read, args=(self._process, self._replies), daemon=True).start()
@@ -103,9 +103,9 @@ class TrainerProcess:
 
 def main(system_path: str, root: str) -> int:
     """The child: read orders from standard input until it ends."""
-    from modelwright.app.system import load  # noqa: PLC0415 - the parent needs none of it
-    from modelwright.app.wiring import log_schema  # noqa: PLC0415
-    from modelwright.control.material import read_material  # noqa: PLC0415
+    from modelwright.app.system import load
+    from modelwright.app.wiring import log_schema
+    from modelwright.control.material import read_material
 
     # What the user's own code prints must not be taken for an answer.
     answers = os.fdopen(os.dup(1), "wb")
@@ -132,9 +132,9 @@ def main(system_path: str, root: str) -> int:
 
 def _warm_up() -> None:
     """Import what a training needs before it is asked for."""
-    import onnxruntime  # noqa: F401, PLC0415
-    import pandas  # noqa: F401, ICN001, PLC0415
-    import skl2onnx  # noqa: F401, PLC0415
+    import onnxruntime  # noqa: F401
+    import pandas  # noqa: F401, ICN001
+    import skl2onnx  # noqa: F401
 
 
 if __name__ == "__main__":

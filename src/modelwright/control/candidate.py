@@ -116,7 +116,9 @@ def train_candidate(
         model=describe_model(system.model),
         equivalence=form.equivalence,
     )
-    said = _held_back_predictions(open_runtime(manifest, form.data), columns, held_back_rows, classes, type(system.model).__name__)
+    said = _held_back_predictions(
+        open_runtime(manifest, form.data), columns, held_back_rows, classes, type(system.model).__name__
+    )
     baseline = _baseline_said(system, material, split, best_baseline(system, material, split))
     trial_of = {"candidate": said, "baseline": baseline}
     if champion is not None:
@@ -129,7 +131,9 @@ def train_candidate(
     seconds.total = time.perf_counter() - began
     files = {
         ARTEFACT[form.runtime]: form.data,
-        "card.md": card(manifest, system.contract, verdicts, plain(trial.metric(system.metric.name, "baseline"))).encode(),
+        "card.md": card(
+            manifest, system.contract, verdicts, plain(trial.metric(system.metric.name, "baseline"))
+        ).encode(),
         **common_files(manifest, system, references_of(columns, train_rows, _score(said))),
     }
     folder, manifest = publish(releases, number, manifest, files, {"seconds": seconds})
@@ -169,7 +173,9 @@ def input_columns(examples: Examples, train: Array) -> tuple[InputColumn, ...]:
     """The inputs, with the vocabularies of the training rows."""
     texts = iter(examples.rows.texts)
     return tuple(
-        InputColumn(name=name, kind="text", vocabulary=vocabulary(np.asarray(next(texts), dtype=object)[train].tolist()))
+        InputColumn(
+            name=name, kind="text", vocabulary=vocabulary(np.asarray(next(texts), dtype=object)[train].tolist())
+        )
         if is_text
         else InputColumn(name=name, kind="number")
         for name, is_text in zip(examples.names, examples.is_text, strict=True)
@@ -185,14 +191,21 @@ def best_baseline(system: System, material: Material, split: Split) -> Baseline:
         metric_value(system.metric.name, split.held_back_outcomes, _baseline_said(system, material, split, baseline))
         for baseline in tried
     ]
-    ranked = [-math.inf if math.isnan(figure) else figure if system.metric.higher_is_better else -figure for figure in figures]
+    ranked = [
+        -math.inf if math.isnan(figure) else figure if system.metric.higher_is_better else -figure for figure in figures
+    ]
     return tried[int(np.argmax(ranked))]
 
 
 def _baseline_said(system: System, material: Material, split: Split, baseline: Baseline) -> Predictions:
     manifest = Manifest(
-        system=system.name, kind="baseline", runtime=baseline.runtime, label=system.label, metric=system.metric.name, inputs=baseline.inputs
-    )  # fmt: skip
+        system=system.name,
+        kind="baseline",
+        runtime=baseline.runtime,
+        label=system.label,
+        metric=system.metric.name,
+        inputs=baseline.inputs,
+    )
     rows = material.rows_for(manifest).take(split.held_back)
     return checked(baseline.load().run(rows), len(rows), baseline.classes, "the baseline")
 
@@ -205,7 +218,9 @@ def _held_back_predictions(
     except ReleaseError as error:
         raise TrainingError(str(error)) from None
     except Exception as error:
-        raise TrainingError(f"{model} failed to predict {len(rows)} held-back rows: {type(error).__name__}: {error}") from error
+        raise TrainingError(
+            f"{model} failed to predict {len(rows)} held-back rows: {type(error).__name__}: {error}"
+        ) from error
 
 
 def _score(said: Predictions) -> Array | None:
@@ -222,7 +237,9 @@ def _finite(verdict: Verdict) -> Verdict:
     """A figure that is not defined (one class in the tail) becomes a failed verdict that JSON can hold."""
     if math.isfinite(verdict.value) and math.isfinite(verdict.threshold):
         return verdict
-    return msgspec.structs.replace(verdict, passed=False, value=0.0, name=f"{verdict.name} (not defined on the held-back rows)")
+    return msgspec.structs.replace(
+        verdict, passed=False, value=0.0, name=f"{verdict.name} (not defined on the held-back rows)"
+    )
 
 
 def load_release(releases: Path, name: str) -> Release:

@@ -10,14 +10,13 @@ from datetime import datetime
 from pathlib import Path
 from typing import Any
 
-import msgspec
 import numpy as np
 
-from modelwright.core.clock import to_us
-from modelwright.core.errors import TrainingError
-from modelwright.lake.journal import Journal, JournalRow, Pointer
 from modelwright.control.rollback import pointed, roll_back
 from modelwright.control.trainer import Trained, Trainer
+from modelwright.core.clock import to_us
+from modelwright.core.errors import TrainingError
+from modelwright.lake.journal import Journal, JournalKind, JournalRow, Pointer
 from modelwright.monitoring.ledger import Ledger
 from modelwright.release.folder import read_manifest
 from modelwright.release.manifest import Manifest
@@ -94,7 +93,11 @@ class Controller:
         if isinstance(baseline, JournalRow):
             return [baseline]
         figures = f"{self._system.metric.name} {_figure(baseline, self._system.metric.name)}"
-        rows.append(self._write("registered", baseline.release, f"baseline {baseline.release} with {figures}", baseline.evidence))
+        rows.append(
+            self._write(
+                "registered", baseline.release, f"baseline {baseline.release} with {figures}", baseline.evidence
+            )
+        )
         trained = self._candidate(rows)
         if trained is not None and trained.passed:
             rows.append(self._promote(trained.release, "the first candidate passed its gates", {}, baseline.release))
@@ -176,7 +179,9 @@ class Controller:
         )  # fmt: skip
         failed = [verdict for verdict in trained.verdicts if not verdict.passed]
         summary = "; ".join(f"{v.name}: {v.value:.4f} against {v.threshold:.4f}" for v in failed) or "all gates passed"
-        gates = [{"name": v.name, "passed": v.passed, "value": v.value, "threshold": v.threshold} for v in trained.verdicts]
+        gates = [
+            {"name": v.name, "passed": v.passed, "value": v.value, "threshold": v.threshold} for v in trained.verdicts
+        ]
         rows.append(self._write("gated", trained.release, summary, {"passed": trained.passed, "gates": gates}))
         if trained.passed:
             rows.append(self._write("registered", trained.release, f"published as {trained.release}", {}))
@@ -217,16 +222,22 @@ class Controller:
         }  # fmt: skip
         if test.pairs >= rollout.pairs and test.not_worse:
             said = "better" if test.difference > 0 else "not worse"
-            return [self._promote(pointer.challenger, f"{said} by {abs(test.difference):.4f} over {test.pairs} pairs", evidence)]
+            return [
+                self._promote(
+                    pointer.challenger, f"{said} by {abs(test.difference):.4f} over {test.pairs} pairs", evidence
+                )
+            ]
         if test.worse:
             return [self._reject(pointer, f"worse by {-test.difference:.4f} over {test.pairs} pairs", evidence)]
         if self._now_us - pointer.since_us >= rollout.within_us:
-            return [self._reject(pointer, f"no evidence in time: {test.pairs} pairs, difference {test.difference:+.4f}", evidence)]
+            return [
+                self._reject(
+                    pointer, f"no evidence in time: {test.pairs} pairs, difference {test.difference:+.4f}", evidence
+                )
+            ]
         return []
 
-    def _promote(
-        self, release: str, summary: str, evidence: dict[str, Any], previous: str | None = None
-    ) -> JournalRow:
+    def _promote(self, release: str, summary: str, evidence: dict[str, Any], previous: str | None = None) -> JournalRow:
         previous = previous or self.pointer.champion
         self._test = None
         self._ledger.forget_challenger()
@@ -260,11 +271,17 @@ class Controller:
         return self._manifests[name]
 
     def _write(
-        self, kind: str, release: str | None, summary: str, evidence: dict[str, Any],
+        self, kind: JournalKind, release: str | None, summary: str, evidence: dict[str, Any],
         observed: dict[str, Any] | None = None, *, point: Pointer | None = None,
     ) -> JournalRow:  # fmt: skip
         return self._journal.append(
-            kind, self._now_us, release=release, summary=summary, evidence=_plain(evidence), observed=observed or {}, point=point
+            kind,
+            self._now_us,
+            release=release,
+            summary=summary,
+            evidence=_plain(evidence),
+            observed=observed or {},
+            point=point,
         )
 
 

@@ -31,7 +31,9 @@ class Material:
         if manifest.runtime == LAST:
             if manifest.inputs[0].kind == "text":
                 return Rows(np.zeros((len(self.examples), 0)), (self.last_outcome,))
-            return Rows(np.array([np.nan if value is None else float(value) for value in self.last_outcome]).reshape(-1, 1))
+            return Rows(
+                np.array([np.nan if value is None else float(value) for value in self.last_outcome]).reshape(-1, 1)
+            )
         if tuple(column.name for column in manifest.inputs) != self.examples.names:
             raise ReleaseError("a release of another declaration cannot be compared: its inputs differ")
         return self.examples.rows

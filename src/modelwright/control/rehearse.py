@@ -13,8 +13,8 @@ from pathlib import Path
 import numpy as np
 
 from modelwright.control.candidate import load_release
-from modelwright.control.material import Material
 from modelwright.control.controller import Controller
+from modelwright.control.material import Material
 from modelwright.control.trainer import Trainer
 from modelwright.core.clock import SimulatedClock
 from modelwright.core.errors import ReleaseError, TrainingError
@@ -154,7 +154,9 @@ class Rehearsal:
                     theirs = self._ahead(challenger).at(place, len(at_us))
                     self.ledger.predicted(place, int(at_us[place]), theirs, challenger=True)
                 except ReleaseError as error:
-                    self._tell(place, len(at_us), self._controller.roll_back(now_us, challenger, str(error), {"errors": 1}))
+                    self._tell(
+                        place, len(at_us), self._controller.roll_back(now_us, challenger, str(error), {"errors": 1})
+                    )
                     challenger = None
 
     def _ahead(self, name: str) -> ScoredAhead:
@@ -165,5 +167,3 @@ class Rehearsal:
     def _tell(self, position: int, total: int, rows: list[JournalRow]) -> None:
         self._rows += rows
         self._progress(position, total, rows)
-
-

@@ -16,12 +16,26 @@ def roll_back(journal: Journal, now_us: int, release: str, reason: str, evidence
     pointer = journal.pointer()
     if release == pointer.challenger:
         point = pointed(pointer, challenger=None, phase="idle")
-        return [journal.append("rejected", now_us, release=release, summary=f"fails: {reason}", evidence={"by": "errors", **evidence}, observed={}, point=point)]
+        return [
+            journal.append(
+                "rejected",
+                now_us,
+                release=release,
+                summary=f"fails: {reason}",
+                evidence={"by": "errors", **evidence},
+                observed={},
+                point=point,
+            )
+        ]
     if release != pointer.champion or pointer.previous is None:
         return []
     point = Pointer(champion=pointer.previous, phase="idle", since_us=now_us)
     summary = f"{pointer.previous} is back: {reason}"
-    return [journal.append("rolled_back", now_us, release=release, summary=summary, evidence=evidence, observed={}, point=point)]
+    return [
+        journal.append(
+            "rolled_back", now_us, release=release, summary=summary, evidence=evidence, observed={}, point=point
+        )
+    ]
 
 
 def pointed(pointer: Pointer, **changes: Any) -> Pointer:

@@ -39,7 +39,9 @@ class Trainer(Protocol):
 class InProcessTrainer:
     """Trains here and now, on material already read."""
 
-    def __init__(self, system: System, material: Material, releases: Path, progress: Progress = lambda step: None) -> None:
+    def __init__(
+        self, system: System, material: Material, releases: Path, progress: Progress = lambda step: None
+    ) -> None:
         self._system = system
         self._material = material
         self._releases = releases
@@ -49,9 +51,7 @@ class InProcessTrainer:
         if kind == "baseline":
             return as_trained(train_baseline(self._system, self._material, now_us, number, self._releases), number)
         rival = load_release(self._releases, champion) if champion else None
-        candidate = train_candidate(
-            self._system, self._material, now_us, number, self._releases, rival, self._progress
-        )
+        candidate = train_candidate(self._system, self._material, now_us, number, self._releases, rival, self._progress)
         return as_trained(candidate, number)
 
 

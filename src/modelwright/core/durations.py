@@ -27,7 +27,7 @@ def duration_us(value: str | timedelta, what: str = "duration") -> int:
     True
     >>> duration_us("a week", "over")
     Traceback (most recent call last):
-    modelwright.core.errors.DeclarationError: over='a week' is not a duration: write a number and a unit, such as "30m", "24h" or "7d"
+    modelwright.core.errors.DeclarationError: over='a week' is not a duration: write a number and a unit...
     """
     if isinstance(value, timedelta):
         micros = value // MICROSECOND

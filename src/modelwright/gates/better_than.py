@@ -30,7 +30,9 @@ class BetterThanGate(msgspec.Struct, frozen=True, kw_only=True):
         rival = trial.metric(steering_metric, of=self.rival)
         higher = METRICS[steering_metric].higher_is_better
         threshold = rival + self.by if higher else rival - self.by
-        return Verdict(name=name, passed=value > threshold if higher else value < threshold, value=value, threshold=threshold)
+        return Verdict(
+            name=name, passed=value > threshold if higher else value < threshold, value=value, threshold=threshold
+        )
 
 
 def better_than(rival: Literal["baseline", "champion"], *, by: float = 0.0) -> BetterThanGate:

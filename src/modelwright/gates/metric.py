@@ -25,9 +25,16 @@ class MetricGate(msgspec.Struct, frozen=True, kw_only=True):
         """Compare the candidate's figure with the bound; a figure that is not defined does not pass."""
         value = trial.metric(self.metric)
         if self.at_least is not None:
-            return Verdict(name=f"{self.metric} >= {self.at_least:g}", passed=value >= self.at_least, value=value, threshold=self.at_least)
+            return Verdict(
+                name=f"{self.metric} >= {self.at_least:g}",
+                passed=value >= self.at_least,
+                value=value,
+                threshold=self.at_least,
+            )
         assert self.at_most is not None
-        return Verdict(name=f"{self.metric} <= {self.at_most:g}", passed=value <= self.at_most, value=value, threshold=self.at_most)
+        return Verdict(
+            name=f"{self.metric} <= {self.at_most:g}", passed=value <= self.at_most, value=value, threshold=self.at_most
+        )
 
 
 def metric(name: str, *, at_least: float | None = None, at_most: float | None = None) -> MetricGate:

@@ -126,9 +126,7 @@ def _parse_float(value: Any) -> float | None:
 
 
 def _parse_int(value: Any) -> int | None:
-    if isinstance(value, str) and re.fullmatch(r"[+-]?\d+", value.strip()):
-        whole = int(value)
-    elif isinstance(value, int):
+    if (isinstance(value, str) and re.fullmatch(r"[+-]?\d+", value.strip())) or isinstance(value, int):
         whole = int(value)
     else:
         number = _parse_float(value)
@@ -183,7 +181,9 @@ def _fill(column: pa.Array, field: Field, faulty: set[int]) -> tuple[pa.Array, l
     if field.has_default:
         return pc.fill_null(column, pa.scalar(field.default, column.type)), []
     absent = pc.indices_nonzero(pc.is_null(column)).to_pylist()
-    return column, [Fault(row, field.column, "is missing, and the field is required") for row in absent if row not in faulty]
+    return column, [
+        Fault(row, field.column, "is missing, and the field is required") for row in absent if row not in faulty
+    ]
 
 
 def _outside_limits(column: pa.Array, field: Field) -> list[Fault]:

@@ -119,7 +119,9 @@ def check(raw: Raw, path: Path, contract: Contract, label: LabelSpec | None, see
     digests = [row_digest(values) for values in rows_of(table, contract)]
     ids = occurrence_ids(digests, seen) if contract.id is None else [str(v) for v in table[contract.id].to_pylist()]
     events = table.append_column("_id", pa.array(ids, pa.string()))
-    return Batch(events, digests, _outcomes(events, outcome, contract, label), quarantine, len(raw.numbers) + len(raw.broken))
+    return Batch(
+        events, digests, _outcomes(events, outcome, contract, label), quarantine, len(raw.numbers) + len(raw.broken)
+    )
 
 
 def rows_of(table: pa.Table, contract: Contract) -> Iterable[tuple[Any, ...]]:
@@ -141,7 +143,9 @@ def _require_columns(table: pa.Table, path: Path, contract: Contract) -> None:
         )
 
 
-def _outcomes(events: pa.Table, outcome: pa.Array | None, contract: Contract, label: LabelSpec | None) -> pa.Table | None:
+def _outcomes(
+    events: pa.Table, outcome: pa.Array | None, contract: Contract, label: LabelSpec | None
+) -> pa.Table | None:
     if outcome is None or label is None or contract.time is None:
         return None
     known = pc.add(events[contract.time].cast(pa.int64()), label.delay_us).cast(pa.int64()).cast(TIMESTAMP)

@@ -13,8 +13,8 @@ from typing import Any
 
 import msgspec
 import pyarrow as pa
-import pyarrow.csv as csv
 import pyarrow.parquet as pq
+from pyarrow import csv
 
 from modelwright.core.errors import DataError
 
@@ -42,7 +42,9 @@ def read_file(path: Path) -> Iterator[Raw]:
         return _read_json_lines(path)
     if kind in (".csv", ".tsv", ".txt"):
         return _read_csv(path)
-    raise DataError(f"{path}: {kind or 'a file without a suffix'} is not read; give .csv, .tsv, .txt, .parquet or .jsonl")
+    raise DataError(
+        f"{path}: {kind or 'a file without a suffix'} is not read; give .csv, .tsv, .txt, .parquet or .jsonl"
+    )
 
 
 def _check_readable(path: Path) -> None:
@@ -78,12 +80,14 @@ def _read_csv(path: Path) -> Iterator[Raw]:
             # Threads would lose the row numbers that a quarantined row is reported with.
             read_options=csv.ReadOptions(use_threads=False, block_size=8 << 20),
             parse_options=csv.ParseOptions(delimiter=delimiter, newlines_in_values=True, invalid_row_handler=note),
-            convert_options=csv.ConvertOptions(column_types=dict.fromkeys(names, pa.string()), strings_can_be_null=False),
+            convert_options=csv.ConvertOptions(
+                column_types=dict.fromkeys(names, pa.string()), strings_can_be_null=False
+            ),
         )
         number = 0
         for batch in reader:
             skipped = {row for row, _, _ in broken}
-            numbers = []
+            numbers: list[int] = []
             while len(numbers) < batch.num_rows:
                 number += 1
                 if number not in skipped:
@@ -122,7 +126,9 @@ def _read_json_lines(path: Path) -> Iterator[Raw]:
                 rows.append(row)
                 numbers.append(number)
             except (ValueError, RecursionError) as error:
-                broken.append((number, f"is not a JSON object: {_first_line(error)}", text[:500].decode(errors="replace")))
+                broken.append(
+                    (number, f"is not a JSON object: {_first_line(error)}", text[:500].decode(errors="replace"))
+                )
             if len(rows) >= BATCH_ROWS:
                 yield Raw(_columns(rows), numbers, broken)
                 rows, numbers, broken = [], [], []
@@ -137,8 +143,15 @@ def _columns(rows: list[dict[str, Any]]) -> pa.Table:
         values = [row.get(name) for row in rows]
         try:
             columns[name] = pa.array(values)
-        except (pa.ArrowInvalid, pa.ArrowTypeError, OverflowError):  # kinds are mixed: let the checks say which are wrong
-            texts = [value if isinstance(value, str) or value is None else msgspec.json.encode(value).decode() for value in values]
+        except (
+            pa.ArrowInvalid,
+            pa.ArrowTypeError,
+            OverflowError,
+        ):  # kinds are mixed: let the checks say which are wrong
+            texts = [
+                value if isinstance(value, str) or value is None else msgspec.json.encode(value).decode()
+                for value in values
+            ]
             columns[name] = pa.array(texts, pa.string())
     return pa.table(columns)
 

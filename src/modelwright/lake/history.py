@@ -289,7 +289,7 @@ def key_bytes(values: Sequence[Any]) -> bytes | None:
 
 def is_nan(value: Any) -> bool:
     """Whether a value is the float that stands for missing."""
-    return isinstance(value, float) and value != value  # noqa: PLR0124  # faster than math.isnan, and any type will do
+    return isinstance(value, float) and value != value  # faster than math.isnan, and any type will do
 
 
 def _key_text(key: bytes) -> str:

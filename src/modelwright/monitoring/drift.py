@@ -77,7 +77,9 @@ class DriftMonitor:
         return count_columns(self._references, self._columns, Rows(numbers, tuple(map(list, texts))), np.array(scores))
 
 
-def count_columns(references: References, columns: tuple[InputColumn, ...], rows: Rows, scores: Array | None) -> list[Array]:
+def count_columns(
+    references: References, columns: tuple[InputColumn, ...], rows: Rows, scores: Array | None
+) -> list[Array]:
     """Bin counts of each column, then of the score where the reference has one."""
     number, text = 0, 0
     counts: list[Array] = []

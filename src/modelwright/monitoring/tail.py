@@ -65,7 +65,9 @@ class LogReader:
     def _predicted(self, row: PredictionRow) -> None:
         given = None if row.probabilities is None else tuple(row.probabilities)
         challenger = row.role == "challenger"
-        self.ledger.predicted(row.event_seq, row.at_us, Scored(row.release, row.prediction, given), challenger=challenger)
+        self.ledger.predicted(
+            row.event_seq, row.at_us, Scored(row.release, row.prediction, given), challenger=challenger
+        )
         if challenger:
             return
         values = self._events.pop(row.event_seq, None)

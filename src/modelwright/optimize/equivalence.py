@@ -23,7 +23,9 @@ def compare(native: Array, compiled: Array, *, classifier: bool) -> Equivalence:
     no flip and stays within the tolerance.
     """
     if native.shape != compiled.shape:
-        return Equivalence(rows=len(native), flips=len(native), largest=float("inf"), accepted=False, reason="another shape")
+        return Equivalence(
+            rows=len(native), flips=len(native), largest=float("inf"), accepted=False, reason="another shape"
+        )
     difference = np.abs(native - compiled)
     if classifier:
         flips = int((native.argmax(axis=1) != compiled.argmax(axis=1)).sum())

@@ -36,8 +36,8 @@ def served_form(
             data = onnx_form(estimator, columns, precision, classifier=bool(classes))
             compiled = OnnxRuntime(data, columns).run(rows)
             equivalence = compare(said, compiled.reshape(said.shape), classifier=bool(classes))
-        except NotConvertible as reason:
-            reasons.append(f"{precision}: {reason}")
+        except NotConvertible as obstacle:
+            reasons.append(f"{precision}: {obstacle}")
             continue
         except Exception as error:  # a graph that does not run is as good as none
             first = (str(error).strip().splitlines() or [""])[0]

@@ -15,7 +15,7 @@ IDENTITY = ("regression", "regression_l1", "huber", "fair", "quantile", "mape")
 EXPONENTIAL = ("poisson", "gamma", "tweedie")
 
 
-class Unsupported(Exception):  # noqa: N818 - a reason, not a failure: another form is tried
+class Unsupported(Exception):
     """What stands in the way."""
 
 
@@ -78,7 +78,7 @@ class Forest:
 
     def attributes(self, targets: int) -> dict[str, Any]:
         """The operator's attributes."""
-        from onnx import TensorProto, helper  # noqa: PLC0415 - part of the training extra
+        from onnx import TensorProto, helper
 
         def doubles(name: str, values: list[float]) -> Any:
             return helper.make_tensor(name, TensorProto.DOUBLE, [len(values)], values)
@@ -104,7 +104,7 @@ class Forest:
 
 def convert_lightgbm_exactly(scope: Any, operator: Any, container: Any) -> None:
     """A converter for skl2onnx: the trees, and the link from raw scores to probabilities or amounts, all in float64."""
-    from onnx import TensorProto  # noqa: PLC0415
+    from onnx import TensorProto
 
     estimator = operator.raw_operator
     dump = estimator.booster_.dump_model()
@@ -132,7 +132,9 @@ def convert_lightgbm_exactly(scope: Any, operator: Any, container: Any) -> None:
         return unique
 
     given = node("Cast", [operator.inputs[0].full_name], [name("doubles")], to=TensorProto.DOUBLE)
-    raw = node("TreeEnsemble", [given], [name("raw")], op_domain="ai.onnx.ml", op_version=3, **forest.attributes(per_round))
+    raw = node(
+        "TreeEnsemble", [given], [name("raw")], op_domain="ai.onnx.ml", op_version=3, **forest.attributes(per_round)
+    )
     classes = getattr(estimator, "classes_", None)
     if classes is None:
         if objective not in (*IDENTITY, *EXPONENTIAL) or "sqrt" in settings:

@@ -19,15 +19,15 @@ TREES_OPSET = 5
 """What the `TreeEnsemble` operator needs; the graph says so where it holds one."""
 
 
-class NotConvertible(Exception):  # noqa: N818 - not an error: the native form is served instead, and this says why
+class NotConvertible(Exception):
     """Why an estimator has no ONNX form."""
 
 
 def onnx_form(estimator: Any, columns: Sequence[InputColumn], precision: Precision, *, classifier: bool) -> bytes:
     """The graph's bytes, computing in that precision. Raises `NotConvertible` with the reason in one line."""
     try:
-        from skl2onnx import convert_sklearn  # noqa: PLC0415 - heavy, and part of the training extra
-        from skl2onnx.common.data_types import DoubleTensorType, FloatTensorType, StringTensorType  # noqa: PLC0415
+        from skl2onnx import convert_sklearn
+        from skl2onnx.common.data_types import DoubleTensorType, FloatTensorType, StringTensorType
     except ImportError as error:
         raise NotConvertible(f"{error.name} is not installed") from None
     number = DoubleTensorType if precision == "float64" else FloatTensorType
@@ -68,7 +68,7 @@ def _reads_columns_by_name(estimator: Any) -> bool:
 
 
 def _fuse_numbers(model: Any, names: list[str], precision: Precision) -> None:
-    from onnx import TensorProto, helper  # noqa: PLC0415
+    from onnx import TensorProto, helper
 
     graph = model.graph
     used = [given for given in graph.input if given.name in set(names)]
@@ -79,19 +79,21 @@ def _fuse_numbers(model: Any, names: list[str], precision: Precision) -> None:
     kind = TensorProto.DOUBLE if precision == "float64" else TensorProto.FLOAT
     graph.input.insert(0, helper.make_tensor_value_info("numbers", kind, [None, len(names)]))
     graph.initializer.append(helper.make_tensor("numbers_split", TensorProto.INT64, [len(names)], [1] * len(names)))
-    graph.node.insert(0, helper.make_node("Split", ["numbers", "numbers_split"], names, axis=1, name="numbers_to_columns"))
+    graph.node.insert(
+        0, helper.make_node("Split", ["numbers", "numbers_split"], names, axis=1, name="numbers_to_columns")
+    )
 
 
 def _register_boosters(precision: Precision) -> None:
-    from skl2onnx import update_registered_converter  # noqa: PLC0415
-    from skl2onnx.common.shape_calculator import (  # noqa: PLC0415
+    from skl2onnx import update_registered_converter
+    from skl2onnx.common.shape_calculator import (
         calculate_linear_classifier_output_shapes,
         calculate_linear_regressor_output_shapes,
     )
 
     try:
-        from lightgbm import LGBMClassifier, LGBMRegressor  # noqa: PLC0415
-        from onnxmltools.convert.lightgbm.operator_converters.LightGbm import convert_lightgbm  # noqa: PLC0415
+        from lightgbm import LGBMClassifier, LGBMRegressor
+        from onnxmltools.convert.lightgbm.operator_converters.LightGbm import convert_lightgbm
     except ImportError:
         return
     convert = convert_lightgbm_exactly if precision == "float64" else convert_lightgbm

@@ -8,6 +8,12 @@ from modelwright.spec.contract import Contract
 from modelwright.spec.gate import Verdict
 
 
+LIMITS = (
+    "Trained on the history above and judged on its last part; the loop compares it with what follows and replaces it "
+    "when it is no longer the best. It is not meant for events that the contract does not describe."
+)
+
+
 def card(manifest: Manifest, contract: Contract, verdicts: Sequence[Verdict], baseline: float | None) -> str:
     """The text; equal releases have equal cards."""
     label = manifest.label
@@ -27,7 +33,10 @@ def card(manifest: Manifest, contract: Contract, verdicts: Sequence[Verdict], ba
         "",
         "| metric | value |",
         "|---|---|",
-        *(f"| {name} | {'not defined' if value is None else f'{value:.4f}'} |" for name, value in manifest.metrics.items()),
+        *(
+            f"| {name} | {'not defined' if value is None else f'{value:.4f}'} |"
+            for name, value in manifest.metrics.items()
+        ),
     ]
     if baseline is not None:
         lines += ["", f"The baseline's {manifest.metric} on the same rows is {baseline:.4f}."]
@@ -47,8 +56,7 @@ def card(manifest: Manifest, contract: Contract, verdicts: Sequence[Verdict], ba
         "",
         "## Limits",
         "",
-        "Trained on the history above and judged on its last part; the loop compares it with what follows and replaces it "
-        "when it is no longer the best. It is not meant for events that the contract does not describe.",
+        LIMITS,
         "",
     ]
     return "\n".join(lines)

@@ -32,7 +32,11 @@ def publish(
         return name, manifest
     partial = Path(tempfile.mkdtemp(prefix=PARTIAL, dir=releases))
     try:
-        for file, data in {**files, "manifest.json": encode_pretty(manifest), "observed.json": encode_pretty(observed)}.items():
+        for file, data in {
+            **files,
+            "manifest.json": encode_pretty(manifest),
+            "observed.json": encode_pretty(observed),
+        }.items():
             with (partial / file).open("wb") as out:
                 out.write(data)
                 out.flush()

@@ -28,7 +28,9 @@ def content_id(manifest: Manifest) -> str:
 class Release:
     """A loaded release. `name` is its folder's name, such as `r3-1a2b3c4d5e6f`."""
 
-    def __init__(self, name: str, manifest: Manifest, contract: Contract, references: References, runtime: Runtime) -> None:
+    def __init__(
+        self, name: str, manifest: Manifest, contract: Contract, references: References, runtime: Runtime
+    ) -> None:
         self.name = name
         self.manifest = manifest
         self.contract = contract

@@ -51,14 +51,14 @@ def in_vocabulary(rows: Rows, columns: Sequence[InputColumn]) -> Rows:
 
 def data_frame(rows: Rows, columns: Sequence[InputColumn]) -> Any:
     """The pandas DataFrame a native model is fitted on and served with: float64 columns and categoricals."""
-    import pandas as pd  # noqa: PLC0415 - only native models need pandas, and serving must start without it
+    import pandas as pd
 
     numbers = iter(range(rows.numbers.shape[1]))
     texts = iter(rows.texts)
-    frame = {
+    frame: dict[str, Any] = {
         column.name: rows.numbers[:, next(numbers)]
         if column.kind == "number"
-        else pd.Categorical(next(texts), categories=list(column.vocabulary or ()))
+        else pd.Categorical(list(next(texts)), categories=list(column.vocabulary or ()))
         for column in columns
     }
     return pd.DataFrame(frame)

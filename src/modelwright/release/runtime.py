@@ -28,7 +28,7 @@ class OnnxRuntime:
     """ONNX Runtime on one thread: numbers as one matrix called `numbers` in the graph's precision, texts by column name."""
 
     def __init__(self, data: bytes, columns: tuple[InputColumn, ...]) -> None:
-        import onnxruntime  # noqa: PLC0415 - a baseline or native release runs without it
+        import onnxruntime
 
         options = onnxruntime.SessionOptions()
         options.intra_op_num_threads = options.inter_op_num_threads = 1
@@ -56,7 +56,7 @@ class NativeRuntime:
 
     def __init__(self, data: bytes, columns: tuple[InputColumn, ...], classes: tuple[bool | str, ...]) -> None:
         try:
-            import cloudpickle  # noqa: PLC0415 - only a native release needs it
+            import cloudpickle
         except ImportError:
             raise MissingExtraError("cloudpickle", "train", "a release in its native form") from None
         self._estimator = cloudpickle.loads(data)
@@ -75,7 +75,7 @@ class ConstantRuntime:
         self._answer = np.array(answer[0] if amounts else answer, dtype=np.float64)
 
     def run(self, rows: Rows) -> Array:
-        return np.repeat(self._answer[None], len(rows), axis=0)
+        return np.asarray(np.repeat(self._answer[None], len(rows), axis=0))
 
 
 class LastOutcomeRuntime:
@@ -105,7 +105,7 @@ def estimator_output(estimator: Any, frame: Any, classes: tuple[bool | str, ...]
     if hasattr(estimator, "predict_proba"):
         return np.asarray(estimator.predict_proba(frame), dtype=np.float64)
     said = np.asarray(estimator.predict(frame))
-    return (said.reshape(-1, 1) == np.array(classes, dtype=said.dtype).reshape(1, -1)).astype(np.float64)
+    return np.asarray(said.reshape(-1, 1) == np.array(classes, dtype=said.dtype).reshape(1, -1), dtype=np.float64)
 
 
 def checked(output: Array, rows: int, classes: tuple[bool | str, ...], what: str) -> Predictions:
@@ -116,7 +116,10 @@ def checked(output: Array, rows: int, classes: tuple[bool | str, ...], what: str
     if output.shape != shape:
         raise ReleaseError(f"{what} answers {rows} rows with an array of shape {output.shape}; {shape} was expected")
     if not np.isfinite(output).all():
-        raise ReleaseError(f"{what} predicts NaN or infinity for {int((~np.isfinite(output)).any(axis=-1).sum() if classes else (~np.isfinite(output)).sum())} of {rows} rows; handle missing values in the pipeline")
+        wrong = int((~np.isfinite(output.reshape(rows, -1))).any(axis=1).sum())
+        raise ReleaseError(
+            f"{what} predicts NaN or infinity for {wrong} of {rows} rows; handle missing values in the pipeline"
+        )
     return Predictions.of_classes(output, classes) if classes else Predictions(output)
 
 

@@ -29,7 +29,7 @@ from modelwright.lake.rows import EventRow, OutcomeRow
 from modelwright.lake.writer import Writer
 from modelwright.release.folder import Release
 from modelwright.serving.live import Hosts, LiveRelease
-from modelwright.serving.messages import Accepted, Answer, Counters, OutcomeBody
+from modelwright.serving.messages import Accepted, Answer, Counters, Outcome, OutcomeBody
 from modelwright.spec.contract import Contract
 from modelwright.spec.label import LabelSpec
 from modelwright.stats.predictions import Predictions
@@ -106,16 +106,16 @@ class Dataplane:
         self.log.history.require([view.by for view in release.manifest.views])
         return LiveRelease(release, self.hosts.host(release), self.contract)
 
-    def swap(
-        self, champion: LiveRelease | None, previous: LiveRelease | None, challenger: LiveRelease | None
-    ) -> None:
+    def swap(self, champion: LiveRelease | None, previous: LiveRelease | None, challenger: LiveRelease | None) -> None:
         """Make these live, between two batches: no request sees half of it."""
         self.champion, self.previous, self.challenger = champion, previous, challenger
         if challenger is None:
             self._shadow = []
         loaded = [live for live in (champion, previous, challenger) if live is not None]
         self.hosts.keep([live.release for live in loaded])
-        self._classes = {live.name: tuple(_class_text(value) for value in live.release.manifest.classes) for live in loaded}
+        self._classes = {
+            live.name: tuple(_class_text(value) for value in live.release.manifest.classes) for live in loaded
+        }
         self.counters.swaps += 1
 
     # Decoding.
@@ -221,8 +221,8 @@ class Dataplane:
         self.counters.events += 1
         return Accepted(event.id, False)
 
-    def _take_outcome(self, write: Writer, body: OutcomeBody) -> Accepted:
-        row = write.outcome(body.id, body.outcome, body.at)
+    def _take_outcome(self, write: Writer, body: Outcome) -> Accepted:
+        row = write.outcome(body.id, body.value, body.known_us)
         if row is None:
             self.counters.repeats += 1
             return Accepted(body.id, True)
@@ -261,7 +261,9 @@ class Dataplane:
 
     def _same(self, event: Event, digest: bytes) -> None:
         if digest != event.digest:
-            raise ConflictError(f"id {event.id!r} is in the log already with another body; an id names one event for good")
+            raise ConflictError(
+                f"id {event.id!r} is in the log already with another body; an id names one event for good"
+            )
 
     # Scoring.
 
@@ -269,7 +271,9 @@ class Dataplane:
         if scoring and self.champion is not None:
             for one, (live, said, row) in zip(scoring, self._said(self.champion, scoring), strict=True):
                 if live is None or said is None:
-                    results[one.job] = UnavailableError("the release cannot answer this request; the event is in the log")
+                    results[one.job] = UnavailableError(
+                        "the release cannot answer this request; the event is in the log"
+                    )
                     continue
                 answer = self._record(write, live, one, said, row, "champion")
                 write.answer(one.event.id, msgspec.json.encode(answer))
@@ -314,7 +318,9 @@ class Dataplane:
 
     def _predict(self, live: LiveRelease, scoring: list[_Scoring]) -> Predictions:
         own = self.champion.name if self.champion is not None else ""
-        rows = live.rows_of([(one.event.values, one.features.get(live.name, one.features.get(own, []))) for one in scoring])
+        rows = live.rows_of(
+            [(one.event.values, one.features.get(live.name, one.features.get(own, []))) for one in scoring]
+        )
         for name, count in live.unseen_in(rows).items():
             self.counters.unseen[name] = self.counters.unseen.get(name, 0) + count
         return live.release.predict(rows)
@@ -335,7 +341,9 @@ class Dataplane:
             self._record(write, challenger, one, said, row, "challenger")
         self.counters.shadow += len(waiting)
 
-    def _record(self, write: Writer, live: LiveRelease, one: _Scoring, said: Predictions, row: int, role: Any) -> Answer:
+    def _record(
+        self, write: Writer, live: LiveRelease, one: _Scoring, said: Predictions, row: int, role: Any
+    ) -> Answer:
         """Log the prediction; the answer it makes."""
         value = said.value[row]
         prediction = value.item() if hasattr(value, "item") else value
@@ -352,24 +360,26 @@ class Dataplane:
         by_class = None if probabilities is None else dict(zip(self._classes[live.name], probabilities, strict=True))
         return Answer(one.event.id, prediction, score, by_class, live.name)
 
-    def outcome_of(self, body: OutcomeBody) -> OutcomeBody:
-        """An outcome's value and time checked against the label; `at` becomes microseconds.
+    def outcome_of(self, body: OutcomeBody) -> Outcome:
+        """An outcome's value and time, checked against the label.
 
         Raises `ContractError` for a value that is not of the label's kind or a time ahead of the clock.
         """
         try:
-            body.outcome = msgspec.convert(body.outcome, {"bool": bool, "str": str, "int": int, "float": float}[self.label.kind])
+            value: Any = msgspec.convert(body.outcome, _PYTHON[self.label.kind])
         except msgspec.ValidationError as error:
             raise ContractError(f"outcome: {error}; {self.label.name} is a {self.label.kind}", "outcome") from None
-        if isinstance(body.outcome, float) and not math.isfinite(body.outcome):
+        if isinstance(value, float) and not math.isfinite(value):
             raise ContractError("outcome: not a finite number", "outcome")
         now_us = self.clock.now_us()
-        body.at = now_us if body.at is None else to_us(body.at)
-        if self._event_clock is None and body.at > now_us + FUTURE_US:
+        known_us = now_us if body.at is None else to_us(body.at)
+        if self._event_clock is None and known_us > now_us + FUTURE_US:
             raise ContractError("at: more than 5 minutes ahead of the clock", "at")
-        return body
+        return Outcome(body.id, value, known_us)
+
+
+_PYTHON: dict[str, type] = {"bool": bool, "str": str, "int": int, "float": float}
 
 
 def _class_text(value: bool | str) -> str:
     return value if isinstance(value, str) else str(value).lower()
-

@@ -33,7 +33,10 @@ class Latency:
             for bound, count in zip((*map(str, BUCKETS), "+Inf"), counts, strict=True):
                 total += count
                 lines.append(f'{name}_bucket{{route="{route}",le="{bound}"}} {total}')
-            lines += [f'{name}_sum{{route="{route}"}} {self._sums[route]:.6f}', f'{name}_count{{route="{route}"}} {total}']
+            lines += [
+                f'{name}_sum{{route="{route}"}} {self._sums[route]:.6f}',
+                f'{name}_count{{route="{route}"}} {total}',
+            ]
         return lines
 
 
@@ -61,6 +64,14 @@ def exposition(plane: Dataplane, latency: Latency, responses: dict[tuple[str, in
     lines.extend(["# HELP modelwright_release_info Releases that are loaded.", "# TYPE modelwright_release_info gauge"])
     lines += [f'modelwright_release_info{{role="{role}",release="{one.name}"}} 1' for role, one in live.items() if one]
     family("log_head", "Sequence number of the log's last row.", {"": plane.log.head()}, kind="gauge")
-    lines.extend(["# HELP modelwright_responses_total Answers by route and status.", "# TYPE modelwright_responses_total counter"])
-    lines += [f'modelwright_responses_total{{route="{route}",status="{status}"}} {n}' for (route, status), n in sorted(responses.items())]
+    lines.extend(
+        [
+            "# HELP modelwright_responses_total Answers by route and status.",
+            "# TYPE modelwright_responses_total counter",
+        ]
+    )
+    lines += [
+        f'modelwright_responses_total{{route="{route}",status="{status}"}} {n}'
+        for (route, status), n in sorted(responses.items())
+    ]
     return "\n".join([*lines, *latency.lines()]) + "\n"

@@ -38,15 +38,19 @@ PROBLEM = (b"content-type", b"application/problem+json")
 class HttpApp:
     """The ASGI application of one worker. `pages` are further GET routes (the console), given by whoever wires it."""
 
-    def __init__(self, plane: Dataplane, name: str, pages: dict[str, Page] | None = None, notes: list[str] | None = None) -> None:
+    def __init__(
+        self, plane: Dataplane, name: str, pages: dict[str, Page] | None = None, notes: list[str] | None = None
+    ) -> None:
         self._plane = plane
         self._name = name
         self._notes = notes or []
         struct: Any = plane.contract.struct()
-        self._one_event = msgspec.json.Decoder(struct)
-        self._many_events = msgspec.json.Decoder(list[struct])
-        self._one_outcome = msgspec.json.Decoder(OutcomeBody)
-        self._many_outcomes = msgspec.json.Decoder(list[OutcomeBody])
+        self._decoders: dict[tuple[bool, bool], msgspec.json.Decoder[Any]] = {
+            (False, False): msgspec.json.Decoder(struct),
+            (False, True): msgspec.json.Decoder(list[struct]),
+            (True, False): msgspec.json.Decoder(OutcomeBody),
+            (True, True): msgspec.json.Decoder(list[OutcomeBody]),
+        }
         self._encode = msgspec.json.Encoder().encode
         self._batch: list[tuple[tuple[str, list[Any]], asyncio.Future[Any]]] = []
         self._latency = Latency()
@@ -55,7 +59,11 @@ class HttpApp:
         self._get: dict[str, Callable[[], tuple[int, bytes, bytes]]] = {
             "/healthz": lambda: (200, b"application/json", b'{"alive":true}'),
             "/readyz": self._ready,
-            "/metrics": lambda: (200, b"text/plain; version=0.0.4", exposition(plane, self._latency, self._responses).encode()),
+            "/metrics": lambda: (
+                200,
+                b"text/plain; version=0.0.4",
+                exposition(plane, self._latency, self._responses).encode(),
+            ),
             "/openapi.json": lambda: (200, b"application/json", self._encode(openapi(name, plane.contract))),
         }
         for path, (kind, page) in (pages or {}).items():
@@ -111,9 +119,7 @@ class HttpApp:
     def _decode(self, kind: str, body: bytes) -> tuple[list[Any], bool]:
         many = body.lstrip()[:1] == b"["
         outcomes = kind == "outcome"
-        decoder = (
-            (self._many_outcomes if many else self._one_outcome) if outcomes else (self._many_events if many else self._one_event)
-        )
+        decoder = self._decoders[outcomes, many]
         try:
             decoded = decoder.decode(body)
         except msgspec.ValidationError as error:
@@ -125,7 +131,7 @@ class HttpApp:
             raise HttpError(413, f"{len(entries)} entries; at most {ROWS_LIMIT} in one request")
         if not entries:
             raise ContractError("the list is empty; send at least one entry")
-        take = self._plane.outcome_of if outcomes else self._plane.event_of
+        take: Callable[[Any], Any] = self._plane.outcome_of if outcomes else self._plane.event_of
         return [take(entry) for entry in entries], many
 
     def _flush(self) -> None:
@@ -169,7 +175,11 @@ class HttpApp:
 
 async def read_body(scope: Scope, receive: Receive) -> bytes:
     """The whole body; HttpError 413 as soon as it is known to be too large."""
-    too_large = HttpError(413, f"the body is larger than {BODY_LIMIT >> 20} MiB; send fewer entries at a time", ((b"connection", b"close"),))
+    too_large = HttpError(
+        413,
+        f"the body is larger than {BODY_LIMIT >> 20} MiB; send fewer entries at a time",
+        ((b"connection", b"close"),),
+    )
     for name, value in scope["headers"]:
         if name == b"content-length" and value.isdigit() and int(value) > BODY_LIMIT:
             raise too_large

@@ -69,14 +69,16 @@ class LiveRelease:
         names = host.names if host is not None else ()
         self.feature_names = tuple(names)
         # Where each input comes from: (is a feature, its place among features or event values).
-        self._numbers = []
-        self._texts = []
+        self._numbers: list[tuple[bool, int]] = []
+        self._texts: list[tuple[bool, int]] = []
         for column in release.manifest.inputs:
             from_feature = column.name in names
             place = names.index(column.name) if from_feature else contract.names.index(column.name)
             (self._numbers if column.kind == "number" else self._texts).append((from_feature, place))
         self._vocabularies = [
-            (column.name, frozenset(column.vocabulary or ())) for column in release.manifest.inputs if column.kind == "text"
+            (column.name, frozenset(column.vocabulary or ()))
+            for column in release.manifest.inputs
+            if column.kind == "text"
         ]
 
     def features_of(self, values: Sequence[Any], at_us: int) -> list[Any]:
@@ -86,7 +88,10 @@ class LiveRelease:
     def rows_of(self, requests: Sequence[tuple[Sequence[Any], list[Any]]]) -> Rows:
         """The model's rows for (event values, features) of each request."""
         numbers = np.array(
-            [[_number((features if own else values)[place]) for own, place in self._numbers] for values, features in requests]
+            [
+                [_number((features if own else values)[place]) for own, place in self._numbers]
+                for values, features in requests
+            ]
         ).reshape(len(requests), len(self._numbers))
         texts = tuple(
             [(features if own else values)[place] for values, features in requests] for own, place in self._texts

@@ -28,7 +28,15 @@ class OutcomeBody(msgspec.Struct, forbid_unknown_fields=True):
 
     id: str
     outcome: Any
-    at: datetime | int | None = None
+    at: datetime | None = None
+
+
+class Outcome(msgspec.Struct, frozen=True, gc=False):
+    """One checked outcome; `known_us` in microseconds."""
+
+    id: str
+    value: Any
+    known_us: int
 
 
 class Counters:

@@ -25,12 +25,22 @@ def openapi(name: str, contract: Contract) -> dict[str, Any]:
             "200": {"description": "Done", "content": {"application/json": {"schema": one_or_many(answered)}}}
         }
         for status in (400, 413, 422, 503, *statuses):
-            responses[str(status)] = {"description": "Problem", "content": {"application/problem+json": {"schema": problem}}}
+            responses[str(status)] = {
+                "description": "Problem",
+                "content": {"application/problem+json": {"schema": problem}},
+            }
         content = {"application/json": {"schema": one_or_many(body)}}
-        return {"post": {"summary": summary, "requestBody": {"required": True, "content": content}, "responses": responses}}
+        return {
+            "post": {"summary": summary, "requestBody": {"required": True, "content": content}, "responses": responses}
+        }
 
     def get(summary: str) -> dict[str, Any]:
-        return {"get": {"summary": summary, "responses": {"200": {"description": "OK"}, "503": {"description": "Not ready"}}}}
+        return {
+            "get": {
+                "summary": summary,
+                "responses": {"200": {"description": "OK"}, "503": {"description": "Not ready"}},
+            }
+        }
 
     return {
         "openapi": "3.1.0",

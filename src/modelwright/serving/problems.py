@@ -1,7 +1,5 @@
 """Errors as RFC 9457 problem JSON: the one table from our errors to HTTP status codes."""
 
-from typing import Any
-
 import msgspec
 
 from modelwright.core.errors import (
@@ -75,14 +73,7 @@ def contract_error(error: msgspec.ValidationError) -> ContractError:
     said, _, where = text.partition(" - at `$")
     path = where.rstrip("`").strip(".")
     field = path.partition(".")[2] if path.startswith("[") else path
-    if not path and "`" in said and ("missing required field" in said or "unknown field" in said):
-        field = said.rsplit("`", 2)[-2]
-    elif "missing required field" in said or "unknown field" in said:
+    if "missing required field" in said or "unknown field" in said:
         field = said.rsplit("`", 2)[-2]
     place = f" (entry {path[1 : path.index(']')]})" if path.startswith("[") else ""
     return ContractError(f"{field}: {said}{place}" if field else f"{said}{place}", field)
-
-
-def first_line(error: BaseException) -> Any:
-    """The first line of a message, for logs."""
-    return (str(error).splitlines() or [type(error).__name__])[0]

@@ -22,7 +22,7 @@ class Condition:
     ['amount', 'country']
     >>> Condition("__import__('os')")
     Traceback (most recent call last):
-    modelwright.core.errors.DeclarationError: where="__import__('os')" uses Call, which a condition may not: only columns, constants, arithmetic, comparisons, in, and, or, not
+    modelwright.core.errors.DeclarationError: where="__import__('os')" uses Call, which a condition may not...
     """
 
     def __init__(self, text: str) -> None:

@@ -35,9 +35,7 @@ class Meta:
 
 
 @dataclass_transform(kw_only_default=True)
-def event(
-    *, id: str | None = None, entity: str | None = None, time: str | None = None
-) -> Callable[[type[T]], type[T]]:
+def event(*, id: str | None = None, entity: str | None = None, time: str | None = None) -> Callable[[type[T]], type[T]]:
     """Declare an event class: a msgspec Struct whose annotations are the contract.
 
     `id`, `entity` and `time` name fields of the class. Field types are `str`, `int`, `float`, `bool`, `datetime`, a

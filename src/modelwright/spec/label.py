@@ -25,7 +25,7 @@ class LabelSpec(msgspec.Struct, frozen=True, kw_only=True):
         return "classification" if self.kind in ("bool", "str") else "regression"
 
 
-def Label(name: str, kind: type, *, delay: str | timedelta) -> LabelSpec:  # noqa: N802 - reads as the noun it declares
+def Label(name: str, kind: type, *, delay: str | timedelta) -> LabelSpec:
     """Declare the outcome to predict.
 
     `name` is the column of the history (and names the outcome in past-outcome features); `kind` is `bool`, `str`

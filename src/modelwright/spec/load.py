@@ -39,7 +39,9 @@ def load(path: str | Path) -> System:
     except UnicodeDecodeError:
         raise DeclarationError(f"{file.name} is not Python source: it is not UTF-8 text") from None
     except Exception as error:
-        raise DeclarationError(f"{file.name}{_line(error, file)} does not import: {type(error).__name__}: {error}") from error
+        raise DeclarationError(
+            f"{file.name}{_line(error, file)} does not import: {type(error).__name__}: {error}"
+        ) from error
     systems = {key: value for key, value in vars(module).items() if isinstance(value, System)}
     if not systems:
         raise DeclarationError(f"{file.name} declares no System; end it with `system = mw.System(...)`")

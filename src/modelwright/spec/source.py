@@ -17,7 +17,9 @@ class Files(msgspec.Struct, frozen=True):
         found: list[Path] = []
         for pattern in self.patterns:
             path = Path(pattern)
-            base, glob = (Path(path.anchor), str(path.relative_to(path.anchor))) if path.is_absolute() else (home, pattern)
+            base, glob = (
+                (Path(path.anchor), str(path.relative_to(path.anchor))) if path.is_absolute() else (home, pattern)
+            )
             matches = sorted(base.glob(glob))
             if not matches:
                 raise DataError(f"source.files({pattern!r}): nothing matches in {base}; check the path or the pattern")

@@ -18,6 +18,10 @@ from modelwright.spec.source import Files
 from modelwright.spec.trigger import Trigger
 from modelwright.spec.view import FeatureView
 
+SETTINGS = (
+    "name", "event", "source", "features", "label", "model", "inputs", "metric", "gates", "retrain", "rollout", "validation",
+    "check", "seed",
+)  # fmt: skip
 NOT_BUILT = frozenset({"prepare", "decide", "ask", "sink", "optimize", "alerts", "budget"})
 RESERVED_INPUTS = frozenset({"id", "release"})
 
@@ -84,7 +88,9 @@ class System:
         self.gates = tuple(gates)
         for gate in self.gates:
             if not callable(getattr(gate, "judge", None)):
-                raise DeclarationError(f"System({name}, gates=): {gate!r} is no gate; use gate.metric(...) and the like")
+                raise DeclarationError(
+                    f"System({name}, gates=): {gate!r} is no gate; use gate.metric(...) and the like"
+                )
             gate.check(label)
         self.retrain = tuple(retrain)
         for trigger in self.retrain:
@@ -126,7 +132,9 @@ class System:
             known = [*self.contract.names, *features]
             for name in chosen:
                 if name == self.label.name:
-                    raise DeclarationError(f"System({self.name}, inputs=): the label {name!r} is also an input; take it out")
+                    raise DeclarationError(
+                        f"System({self.name}, inputs=): the label {name!r} is also an input; take it out"
+                    )
                 if name not in known:
                     near = difflib.get_close_matches(name, known, n=1)
                     hint = f"did you mean {near[0]!r}?" if near else f"known are {', '.join(known)}"
@@ -140,7 +148,9 @@ class System:
             raise DeclarationError(
                 f"System({self.name}, model=): a list of candidates and 'auto' are not built yet; give one estimator"
             )
-        if isinstance(model, type) or not (callable(getattr(model, "fit", None)) and callable(getattr(model, "predict", None))):
+        if isinstance(model, type) or not (
+            callable(getattr(model, "fit", None)) and callable(getattr(model, "predict", None))
+        ):
             raise DeclarationError(
                 f"System({self.name}, model=): {model!r} has no fit and predict; give an estimator object, such as "
                 "LGBMClassifier() or a scikit-learn pipeline"
@@ -162,5 +172,5 @@ def _refuse(other: dict[str, Any]) -> None:
     for name in other:
         if name in NOT_BUILT:
             raise DeclarationError(f"System({name}=): this setting is not built yet; leave it out")
-        near = difflib.get_close_matches(name, System.__init__.__kwdefaults__ | {"name": 0, "event": 0, "label": 0}, n=1)
+        near = difflib.get_close_matches(name, [*SETTINGS], n=1)
         raise DeclarationError(f"System({name}=): no such setting" + (f"; did you mean {near[0]!r}?" if near else ""))

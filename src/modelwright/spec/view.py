@@ -7,7 +7,6 @@ import msgspec
 
 from modelwright.core.errors import DeclarationError
 from modelwright.spec.agg import NUMERIC_ONLY, Aggregate
-from modelwright.spec.contract import Contract
 from modelwright.spec.event import contract_of
 
 ENTITY: Final = "(the event's entity)"
@@ -63,7 +62,9 @@ class FeatureView:
         if name in NOT_BUILT:
             raise DeclarationError(f"{where}: this setting is not built yet; leave it out")
         if not isinstance(aggregate, Aggregate):
-            raise DeclarationError(f"{where}: {aggregate!r} is no aggregate; use agg.count(), agg.sum(...) and the like")
+            raise DeclarationError(
+                f"{where}: {aggregate!r} is no aggregate; use agg.count(), agg.sum(...) and the like"
+            )
         if name in self.contract.names or name.startswith("_"):
             raise DeclarationError(f"{where}: the name is taken by a column of {self.contract.name}; choose another")
         column = aggregate.column

@@ -22,9 +22,9 @@ def row_losses(metric: str, y: Array, predictions: Predictions) -> Array:
     [0.0, 1.0]
     """
     if not predictions.classes:
-        return np.abs(predictions.value.astype(float) - y.astype(float))
+        return np.asarray(np.abs(predictions.value.astype(float) - y.astype(float)))
     if metric in _ERRORS or (metric in _BRIER and predictions.score is None):
-        return (predictions.value != y).astype(float)
+        return np.asarray(predictions.value != y, dtype=float)
     if metric in _BRIER and predictions.score is not None:
-        return (predictions.score - y.astype(float)) ** 2
+        return np.asarray((predictions.score - y.astype(float)) ** 2)
     return 1.0 - probability_of_outcome(y, predictions)

@@ -6,7 +6,7 @@ the last known outcome of the same entity. The latter is often hard to beat, whi
 
 from collections import Counter
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Final
 
 import msgspec
 import numpy as np
@@ -20,7 +20,7 @@ from modelwright.spec.label import LabelSpec
 from modelwright.spec.view import ViewSpec
 from modelwright.stats.predictions import Array
 
-LAST = "last_outcome"
+LAST: Final = "last_outcome"
 
 
 @dataclass(frozen=True)
@@ -66,7 +66,9 @@ def last_outcome_baseline(outcomes: Array, last: list[Any], contract: Contract, 
         return Baseline(LAST, {"table": {}, "otherwise": [float(np.median(outcomes))]}, (column,), views, ())
     classes = class_order(outcomes, label)
     is_text = label.kind == "str"
-    column = InputColumn(name=LAST, kind="text" if is_text else "number", vocabulary=tuple(map(str, classes)) if is_text else None)
+    column = InputColumn(
+        name=LAST, kind="text" if is_text else "number", vocabulary=tuple(map(str, classes)) if is_text else None
+    )
     pairs = [(now, before) for now, before in zip(outcomes.tolist(), last, strict=True) if before is not None]
     table = {
         str(value): _rates([now for now, before in pairs if before == value], classes)

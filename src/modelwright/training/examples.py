@@ -90,7 +90,9 @@ def build_examples(
     assert contract.time is not None
     order = np.lexsort((events["_seq"].to_numpy(), events[contract.time].cast(pa.int64()).to_numpy()))
     events = events.take(pa.array(order))
-    features = compute(views, contract, LabelColumn(label.name, label.kind), events, events, outcomes) if views else None
+    features = (
+        compute(views, contract, LabelColumn(label.name, label.kind), events, events, outcomes) if views else None
+    )
     at_us = events[contract.time].cast(pa.int64()).to_numpy()
     position = {int(seq): place for place, seq in enumerate(events["_seq"].to_numpy())}
 
@@ -116,9 +118,7 @@ def build_examples(
     )
 
 
-def input_blocks(
-    events: pa.Table, features: pa.Table | None, inputs: Sequence[str]
-) -> tuple[Rows, tuple[bool, ...]]:
+def input_blocks(events: pa.Table, features: pa.Table | None, inputs: Sequence[str]) -> tuple[Rows, tuple[bool, ...]]:
     """The columns a model sees as one block of rows, and which of them are texts."""
     numbers: list[Array] = []
     texts: list[Sequence[str | None]] = []
@@ -139,7 +139,7 @@ def input_blocks(
 def _as_float(column: pa.ChunkedArray) -> Array:
     if pa.types.is_boolean(column.type):
         column = column.cast(pa.int8())
-    return column.cast(pa.float64(), safe=False).to_numpy()
+    return np.asarray(column.cast(pa.float64(), safe=False).to_numpy())
 
 
 @dataclass(frozen=True)
@@ -185,4 +185,3 @@ def split_by_time(examples: Examples, now_us: int, validation_us: int) -> Split:
 def vocabulary(texts: Sequence[str | None]) -> tuple[str, ...]:
     """The different texts in alphabetical order."""
     return tuple(sorted({text for text in texts if text is not None}))
-

@@ -15,7 +15,7 @@ from modelwright.stats.predictions import Array
 def fresh_copy(model: Any, seed: int) -> Any:
     """An unfitted copy whose every unset `random_state` is `seed`."""
     if hasattr(model, "get_params"):
-        from sklearn.base import clone  # noqa: PLC0415 - an estimator without get_params needs no scikit-learn
+        from sklearn.base import clone
 
         copied = clone(model)
         unset = {
@@ -60,13 +60,15 @@ def classes_of(estimator: Any, label: LabelSpec) -> tuple[bool | str, ...]:
     if classes is None:
         if label.kind == "bool" and not hasattr(estimator, "predict_proba"):
             return (False, True)
-        raise TrainingError(f"{type(estimator).__name__} has no classes_ after fit, so its probabilities cannot be read")
+        raise TrainingError(
+            f"{type(estimator).__name__} has no classes_ after fit, so its probabilities cannot be read"
+        )
     return tuple(bool(value) if label.kind == "bool" else str(value) for value in classes)
 
 
 def pickled(estimator: Any) -> bytes:
     """The estimator by cloudpickle; whatever the user's own system file defines travels by value."""
-    import cloudpickle  # noqa: PLC0415 - part of the training extra
+    import cloudpickle
 
     own = [module for name, module in sys.modules.items() if name.startswith("modelwright_user_")]
     for module in own:

@@ -47,7 +47,7 @@ def start_tracker(tracking: Path) -> None:
     mode = os.environ.get("MODELWRIGHT_TRACKING", "background")
     if mode == "off" or importlib.util.find_spec("mlflow") is None:
         return
-    process = subprocess.Popen(  # noqa: S603 - our own module, by our own interpreter
+    process = subprocess.Popen(
         [sys.executable, "-m", "modelwright.training.tracking", str(tracking)],
         stdin=subprocess.DEVNULL,
         stdout=subprocess.DEVNULL,
@@ -82,8 +82,8 @@ def track_pending(tracking: Path) -> int:
 
 def _client(tracking: Path) -> tuple[Any, Any]:
     os.environ.update(MLFLOW_DISABLE_TELEMETRY="true", DO_NOT_TRACK="true", GIT_PYTHON_REFRESH="quiet")
-    import mlflow.entities  # noqa: PLC0415 - seconds to import, so never at the top
-    from mlflow.tracking import MlflowClient  # noqa: PLC0415
+    import mlflow.entities
+    from mlflow.tracking import MlflowClient
 
     return MlflowClient(tracking_uri=store_uri(tracking)), mlflow.entities
 

@@ -11,8 +11,8 @@ from typing import Any, Protocol
 import msgspec
 import numpy as np
 import pyarrow as pa
-import pyarrow.csv as csv
 import pyarrow.parquet as pq
+from pyarrow import csv
 
 from modelwright.app.wiring import open_log, workspace_of
 from modelwright.core.errors import DataError, UsageError
@@ -63,7 +63,9 @@ def predict(system: System, given: Path, out: Path, watcher: Watcher | None = No
     if out.suffix.lower() not in (".csv", ".parquet"):
         raise UsageError(f"{out}: the output is written as .csv or .parquet; choose one by its suffix")
     if out.is_dir() or not out.parent.is_dir():
-        raise UsageError(f"{out} cannot be written: {'it is a directory' if out.is_dir() else 'its folder does not exist'}")
+        raise UsageError(
+            f"{out} cannot be written: {'it is a directory' if out.is_dir() else 'its folder does not exist'}"
+        )
     began = time.perf_counter()
     workspace = workspace_of(system)
     log = open_log(system, workspace, readonly=True)
@@ -93,7 +95,11 @@ def predict(system: System, given: Path, out: Path, watcher: Watcher | None = No
             table = _answers(system, release, events.slice(begin, block.stop - begin), rows.take(block))
             if writer is None:
                 schema = table.schema
-                writer = csv.CSVWriter(partial, schema) if out.suffix.lower() == ".csv" else pq.ParquetWriter(partial, schema)
+                writer = (
+                    csv.CSVWriter(partial, schema)
+                    if out.suffix.lower() == ".csv"
+                    else pq.ParquetWriter(partial, schema)
+                )
             writer.write_table(table)
             watcher.advance(block.stop - begin, total)
         writer.close()
@@ -102,7 +108,12 @@ def predict(system: System, given: Path, out: Path, watcher: Watcher | None = No
         partial.unlink(missing_ok=True)
     seconds = time.perf_counter() - began
     return PredictResult(
-        rows=total, refused=refused, release=release.name, seconds=round(seconds, 3), rows_per_second=round(total / seconds, 1), out=str(out)
+        rows=total,
+        refused=refused,
+        release=release.name,
+        seconds=round(seconds, 3),
+        rows_per_second=round(total / seconds, 1),
+        out=str(out),
     )
 
 
@@ -118,7 +129,9 @@ def rows_of_events(system: System, log: Log, release: Release, events: pa.Table,
     watcher.step("computing features, each as of its own moment")
     history = log.events()
     head = log.head()
-    known = pa.array(np.isin(np.array(events["_id"].to_pylist(), dtype=object), np.array(history["_id"].to_pylist(), dtype=object)))
+    known = pa.array(
+        np.isin(np.array(events["_id"].to_pylist(), dtype=object), np.array(history["_id"].to_pylist(), dtype=object))
+    )
     fresh = events.filter(pa.compute.invert(known)) if events.num_rows else events
     columns = [*system.contract.names, "_id"]
     joined = pa.concat_tables(
@@ -146,6 +159,8 @@ def _answers(system: System, release: Release, events: pa.Table, rows: Rows) -> 
         columns["score"] = pa.array(said.score)
     if said.probabilities is not None:
         for place, value in enumerate(said.classes):
-            columns[f"probability_{str(value).lower() if isinstance(value, bool) else value}"] = pa.array(said.probabilities[:, place])
+            columns[f"probability_{str(value).lower() if isinstance(value, bool) else value}"] = pa.array(
+                said.probabilities[:, place]
+            )
     columns["release"] = pa.array([release.name] * events.num_rows)
     return pa.table(columns)

@@ -36,7 +36,9 @@ class Silent:
     def replay(self, position: int, total: int, rows: list[JournalRow]) -> None: ...
 
 
-def rehearse(system: System, *, start: float = 0.2, watcher: Watcher | None = None, block: int = BLOCK) -> RehearseResult:
+def rehearse(
+    system: System, *, start: float = 0.2, watcher: Watcher | None = None, block: int = BLOCK
+) -> RehearseResult:
     """Ingest the source, then replay what follows the first `start` of the events through the loop.
 
     Writes the report, and leaves the rehearsal's journal and releases in a folder of their own. Raises `TrainingError`

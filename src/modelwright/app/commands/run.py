@@ -64,7 +64,7 @@ class RunResult(msgspec.Struct, kw_only=True):
     journal_sha256: str
 
 
-class Stopped(Exception):  # noqa: N818 - a wish, not an error
+class Stopped(Exception):
     """Somebody asked the run to end in an orderly way (SIGTERM)."""
 
 
@@ -214,7 +214,10 @@ def _show(console: Any, result: RunResult, runner: Runner, options: RunOptions) 
         ("  self-running", f"{number(result.self_running)}   {better} against the frozen first model"),
         ("  frozen first model", number(result.frozen)),
         ("predictions", f"{result.predictions:,} over HTTP, {result.replayed:.0%} of what there was to replay"),
-        ("trainings", f"{result.trainings}: {result.promotions} promoted after the first, {result.rejections} rejected"),
+        (
+            "trainings",
+            f"{result.trainings}: {result.promotions} promoted after the first, {result.rejections} rejected",
+        ),
         ("seconds", f"{result.seconds:.1f}"),
         ("journal", result.journal_sha256),
     ]

@@ -53,7 +53,11 @@ def serve(release: Path, workspace: Path | None, host: str, port: int, *, json: 
             if json:
                 print(msgspec.json.encode({"release": opened.name, "address": address}).decode(), flush=True)
             else:
-                print(f"{opened.name} ({opened.manifest.system}) at {address}  ·  POST /predict", file=sys.stderr, flush=True)
+                print(
+                    f"{opened.name} ({opened.manifest.system}) at {address}  ·  POST /predict",
+                    file=sys.stderr,
+                    flush=True,
+                )
 
         serve_socket(app, sock, [drain], ready=ready)
         log.close()

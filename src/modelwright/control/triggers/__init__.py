@@ -1,6 +1,6 @@
 """Reasons to retrain, one file each.
 
-    retrain=[retrain.every("30d"), retrain.on_decay()]
+retrain=[retrain.every("30d"), retrain.on_decay()]
 """
 
 from modelwright.control.triggers.every import every
