@@ -119,9 +119,14 @@ def parser() -> Parser:
     )
     ingest.add_argument("paths", nargs="*", type=Path, metavar="PATH", help="files (default: the declared source)")
 
-    command("status", "what is live and how well", _status)
-    journal = command("journal", "what was decided and why", _journal)
-    journal.add_argument("--rehearsal", action="store_true", help="of the last rehearsal instead of the running system")
+    for sub in (
+        command("status", "what is live and how well", _status),
+        command("journal", "what was decided and why", _journal),
+    ):
+        of = sub.add_mutually_exclusive_group()
+        for trial in ("rehearsal", "replay"):
+            text = f"of the last {trial} instead of the running system"
+            of.add_argument(f"--{trial}", dest="of", action="store_const", const=trial, help=text)
     return top
 
 
@@ -241,7 +246,7 @@ def _status(options: argparse.Namespace) -> int:
     from modelwright.app.system import load
     from modelwright.app.terminal import figures, number, terminal
 
-    answer = status(load(options.system))
+    answer = status(load(options.system), options.of)
     if options.json:
         _print_json(answer)
         return 0
@@ -278,7 +283,7 @@ def _journal(options: argparse.Namespace) -> int:
     from modelwright.app.system import load
     from modelwright.app.terminal import decision_line, terminal
 
-    rows = journal(load(options.system), rehearsal=options.rehearsal)
+    rows = journal(load(options.system), options.of)
     if options.json:
         for row in rows:
             _print_json(row)

@@ -30,6 +30,6 @@ def frozen_answers(system: System, history: History, release: Release) -> dict[s
         [None] * len(followed) if said.probabilities is None else [tuple(row) for row in said.probabilities.tolist()]
     )
     return {
-        id: Scored(release.name, value, one)
+        id: Scored(release.name, value, one, release.manifest.classes)
         for id, value, one in zip(followed, said.value.tolist(), given, strict=True)
     }

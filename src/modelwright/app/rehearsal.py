@@ -6,7 +6,7 @@ import msgspec
 import numpy as np
 
 import modelwright
-from modelwright.control.candidate import load_release
+from modelwright.control.candidate import describe_model, load_release
 from modelwright.control.material import Material
 from modelwright.control.rehearse import Rehearsed
 from modelwright.core.clock import iso
@@ -51,7 +51,7 @@ class Replayed:
         self.done = done
         self.workspace = releases
         account = done.ledger.account
-        order = np.argsort(np.array(account.at_us), kind="stable")
+        order = np.argsort(np.array(account.event_seq), kind="stable")  # positions: in the order of the events
         classes = done.ledger.classes
         self.at_us: Array = np.array(account.at_us)[order]
         self.outcomes = as_outcomes(account.outcome, classes)[order]
@@ -119,7 +119,7 @@ def describe(system: System, at_us: Array, rows: int) -> dict[str, Any]:
         "name": system.name,
         "event": system.contract.name,
         "label": system.label.name,
-        "model": " ".join(repr(system.model).split()),
+        "model": describe_model(system.model),
         "description": system.contract.description,
         "history_from": iso(int(at_us[0])) if rows else None,
         "history_to": iso(int(at_us[-1])) if rows else None,

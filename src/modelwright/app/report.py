@@ -251,7 +251,7 @@ def _fact(term: str, value: str, unit: str = "") -> str:
 
 def _colophon(data: Mapping[str, Any]) -> Iterator[str]:
     system, summary = data["system"], data["summary"]
-    yield "<div><h2>What “frozen” means</h2><p>The first model that passed its gates, served over the same requests to the "
+    yield "<div><h2>What “frozen” means</h2><p>The first model that was trained, served over the same requests to the "
     yield "end and never retrained: what a model is worth when it is deployed and left. Self-running is the whole system on "
     yield "the same requests in the same order, at each moment knowing only what was known then.</p></div>"
     yield "<div><h2>The system</h2><p>"

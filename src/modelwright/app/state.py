@@ -7,6 +7,7 @@ import msgspec
 
 import modelwright
 from modelwright.app.rehearsal import decision
+from modelwright.control.candidate import describe_model
 from modelwright.control.controller import Controller
 from modelwright.core.clock import iso
 from modelwright.lake.journal import JournalRow
@@ -91,7 +92,7 @@ class StateBoard:
                 "name": system.name,
                 "event": system.contract.name,
                 "label": system.label.name,
-                "model": " ".join(repr(system.model).split()),
+                "model": describe_model(system.model),
                 "description": system.contract.description,
             }
         return {**self._described, "rows": events}

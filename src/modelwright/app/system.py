@@ -40,17 +40,17 @@ class System(Declaration):
 
         return run(self, RunOptions(host=host, port=port))
 
-    def status(self) -> Any:
-        """What is live and how well."""
+    def status(self, of: Any = None) -> Any:
+        """What is live and how well; `of` the last "rehearsal" or "replay" instead of the running system."""
         from modelwright.app.commands.status import status
 
-        return status(self)
+        return status(self, of)
 
-    def journal(self, *, rehearsal: bool = False) -> Any:
-        """Every decision so far, of the running system or of the last rehearsal."""
+    def journal(self, of: Any = None) -> Any:
+        """Every decision so far; `of` the last "rehearsal" or "replay" instead of the running system."""
         from modelwright.app.commands.journal import journal
 
-        return journal(self, rehearsal=rehearsal)
+        return journal(self, of)
 
 
 def load(path: str | Path) -> System:

@@ -92,7 +92,7 @@ def figures(console: Console, rows: list[tuple[str, Any]]) -> None:
     """Names and values in two columns."""
     table = Table.grid(padding=(0, 3))
     table.add_column(style="dim")
-    table.add_column()
+    table.add_column(overflow="fold")
     for name, value in rows:
         table.add_row(escape(name), escape(value) if isinstance(value, str) else value)
     console.print(table)

@@ -3,6 +3,7 @@
 import os
 import shutil
 from pathlib import Path
+from typing import Literal
 
 from modelwright.core.clock import Clock, SystemClock
 from modelwright.core.errors import UsageError
@@ -12,6 +13,7 @@ from modelwright.lake.workspace import Workspace
 from modelwright.spec.system import System
 
 FOLDER = ".modelwright"
+Trial = Literal["rehearsal", "replay"]
 
 
 def workspace_of(system: System) -> Workspace:
@@ -20,9 +22,9 @@ def workspace_of(system: System) -> Workspace:
     return Workspace(Path(moved) if moved else system.home / FOLDER)
 
 
-def rehearsal_of(system: System) -> Workspace:
-    """The folder of the last rehearsal, inside the system's own."""
-    return Workspace(workspace_of(system).root / "rehearsal")
+def trial_of(system: System, kind: Trial) -> Workspace:
+    """The folder of the last rehearsal or replay, inside the system's own: neither touches the system's log."""
+    return Workspace(workspace_of(system).root / kind)
 
 
 def log_schema(system: System) -> LogSchema:

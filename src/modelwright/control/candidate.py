@@ -5,6 +5,7 @@ Nothing here decides: the verdicts are handed back, and the loop acts on them.
 """
 
 import math
+import re
 import time
 from collections.abc import Callable
 from dataclasses import dataclass, field
@@ -229,8 +230,8 @@ def _score(said: Predictions) -> Array | None:
 
 
 def describe_model(model: Any) -> str:
-    """The estimator as its own repr says, white space made single."""
-    return " ".join(repr(model).split())
+    """The estimator as its own repr says, on one line, without the addresses that differ from process to process."""
+    return re.sub(r" at 0x[0-9a-f]+", "", " ".join(repr(model).split()))
 
 
 def _finite(verdict: Verdict) -> Verdict:

@@ -56,12 +56,24 @@ class ScoredAhead:
     def at(self, position: int, limit: int) -> Scored:
         """The answer to one event; positions ask in order, `limit` is the number of events."""
         if self._said is None or not self._from <= position < self._to:
-            self._from, self._to = position, min(limit, position + self._block)
-            self._said = self._release.predict(self._rows.take(slice(self._from, self._to)))
+            self._said = self._predict(position, min(limit, position + self._block))
         place = position - self._from
         probabilities = self._said.probabilities
         given = None if probabilities is None else tuple(probabilities[place].tolist())
-        return Scored(self._release.name, self._said.value[place], given)
+        return Scored(self._release.name, self._said.value[place], given, self._release.manifest.classes)
+
+    def _predict(self, begin: int, end: int) -> Predictions:
+        """A block; where the release cannot answer all of it, the first half, down to the one row it is asked for."""
+        while True:
+            try:
+                said = self._release.predict(self._rows.take(slice(begin, end)))
+            except ReleaseError:
+                if end - begin == 1:
+                    raise
+                end = begin + (end - begin) // 2
+                continue
+            self._from, self._to = begin, end
+            return said
 
 
 class Rehearsal:

@@ -63,12 +63,17 @@ class _History:
         # Asked once of nothing, so that the first request does not wait for the compiler.
         self._ask(*self._no_rows(), np.full(self._width, math.nan), 0, np.empty(1 + max(places)))
 
-    def read(self, values: Sequence[object], own: NDArray[np.float64], at_us: int, out: NDArray[np.float64]) -> None:
+    def read(
+        self, values: Sequence[object], own: NDArray[np.float64], at_us: int, out: NDArray[np.float64], before: int | None
+    ) -> None:
         key = self._reader.key(values)
         if key is None:
             out[self._places] = self._empty
             return
-        self._ask(*self._rows(key), own, at_us, out)
+        events, outcomes = self._rows(key)
+        if before is not None:
+            events, outcomes = events.before(before), outcomes.before(before)
+        self._ask(events, outcomes, own, at_us, out)
 
     def _ask(
         self, events: Rows, outcomes: Rows, own: NDArray[np.float64], at_us: int, out: NDArray[np.float64]
@@ -154,25 +159,30 @@ class OnlineHost:
             _History(plan, [self.names.index(name) for name in plan.names], strings, history) for plan in plans
         ]
 
-    def read(self, values: Sequence[object], at_us: int) -> list[float | int | str | None]:
+    def read(
+        self, values: Sequence[object], at_us: int, *, before: int | None = None
+    ) -> list[float | int | str | None]:
         """One value a feature, in the order of `names`, for a request with these values (contract order) at `at_us`.
 
-        Counts are int; missing is NaN for numbers and None for strings.
+        It sees every row appended so far, or those with a sequence number lower than `before`. Counts are int; missing
+        is NaN for numbers and None for strings.
         """
         out = np.empty(len(self.names))
-        self.read_into(values, at_us, out)
+        self.read_into(values, at_us, out, before=before)
         return [
             self._value(number, kind, text)
             for number, kind, text in zip(out.tolist(), self.output_kinds, self._texts, strict=True)
         ]
 
-    def read_into(self, values: Sequence[object], at_us: int, out: NDArray[np.float64]) -> None:
+    def read_into(
+        self, values: Sequence[object], at_us: int, out: NDArray[np.float64], *, before: int | None = None
+    ) -> None:
         """The same into a float64 array, strings as their numbers: nothing is allocated a feature."""
         own = self._own
         for column, field in self._own_columns:
             own[column] = encode_value(field.kind, field.name, values[column], self._strings)
         for history in self._histories:
-            history.read(values, own, at_us, out)
+            history.read(values, own, at_us, out, before)
 
     def append_event(self, seq: int, at_us: int, values: Sequence[object]) -> None:
         """Add an event of sequence number `seq`; one that is held already is passed over."""

@@ -42,6 +42,7 @@ class Rows:
         self.following: NDArray[np.int64] = _NOTHING
         self.corrected: NDArray[np.int64] = _NOTHING
         self._highest_seq = np.iinfo(np.int64).min
+        self._highest_event = np.iinfo(np.int64).min
 
     def fill(
         self, times: NDArray[np.int64], seq: NDArray[np.int64], event: NDArray[np.int64], values: NDArray[np.float64],
@@ -58,7 +59,21 @@ class Rows:
         self.masks[:, : self.n] = masks[:, order]
         if self.n:
             self._highest_seq = int(seq.max())
+            self._highest_event = int(event.max())
             self._link()
+
+    def before(self, seq: int) -> "Rows":
+        """The rows of lower sequence number: these, where there is no other, or a copy."""
+        kept = self.seq[: self.n] < seq
+        if kept.all():
+            return self
+        rows = Rows(len(self.values), len(self.masks))
+        held = slice(self.n)
+        rows.fill(
+            self.times[held][kept], self.seq[held][kept], self.event[held][kept], self.values[:, held][:, kept].T,
+            self.masks[:, held][:, kept],
+        )  # fmt: skip
+        return rows
 
     def append(
         self, time: int, seq: int, event: int | None, values: NDArray[np.float64], masks: NDArray[np.uint8]
@@ -69,7 +84,9 @@ class Rows:
         place = self.n
         while place > 0 and (self.times[place - 1], self.seq[place - 1]) > (time, seq):
             place -= 1
-        corrects = event is not None and bool((self.event[: self.n] == event).any())
+        # Outcomes mostly come in the order of their events: only one of an earlier event can be a correction.
+        may_correct = event is not None and event <= self._highest_event
+        corrects = may_correct and bool((self.event[: self.n] == event).any())
         self._reserve(self.n + 1)
         if place < self.n:
             for array in (self.times, self.seq, self.event, self.values, self.masks):
@@ -81,6 +98,7 @@ class Rows:
         self.masks[:, place] = masks
         self.n += 1
         self._highest_seq = max(self._highest_seq, seq)
+        self._highest_event = max(self._highest_event, -1 if event is None else event)
         if corrects or len(self.following):
             self._link()
 

@@ -7,7 +7,7 @@ of the field's kind, or outside its limits, is a `Fault` with the reason in word
 import math
 import re
 from collections.abc import Callable
-from datetime import datetime
+from datetime import UTC, datetime
 from typing import Any, NamedTuple
 
 import pyarrow as pa
@@ -18,7 +18,9 @@ from modelwright.spec.contract import INT64, Field
 
 TIMESTAMP = pa.timestamp("us", tz="UTC")
 ARROW_TYPE = {"float": pa.float64(), "int": pa.int64(), "bool": pa.bool_(), "str": pa.string(), "time": TIMESTAMP}
+FIRST_US, LAST_US = to_us(datetime.min.replace(tzinfo=UTC)), to_us(datetime.max.replace(tzinfo=UTC))
 _ZONE = r"(?:[Zz]|[+-]\d{2}:?\d{2})$"
+NESTED = "is an object or a list, not a single value"
 _TRUE = frozenset({"true", "t", "yes", "y", "1", "1.0"})
 _FALSE = frozenset({"false", "f", "no", "n", "0", "0.0"})
 
@@ -37,15 +39,37 @@ def convert(values: pa.ChunkedArray | pa.Array, field: Field) -> tuple[pa.Array,
         values = values.combine_chunks()
     if pa.types.is_dictionary(values.type):
         values = values.dictionary_decode()
+    if pa.types.is_string_view(values.type):
+        values = values.cast(pa.string())
     if pa.types.is_string(values.type) or pa.types.is_large_string(values.type):
         values = _blank_to_null(values, field)
     faults: list[Fault] = []
-    try:
-        column = _cast_all(values, field)
-    except (pa.ArrowInvalid, pa.ArrowNotImplementedError, pa.ArrowTypeError):
-        column, faults = _cast_each(values, field)
+    unfit = _unfit(values.type, field)
+    if unfit:
+        rows = pc.indices_nonzero(pc.is_valid(values)).to_pylist()
+        column = pa.nulls(len(values), ARROW_TYPE[field.kind])
+        faults = [Fault(row, field.column, unfit) for row in rows]
+    else:
+        try:
+            column = _cast_all(values, field)
+        except (pa.ArrowInvalid, pa.ArrowNotImplementedError, pa.ArrowTypeError):
+            column, faults = _cast_each(values, field)
+    if field.kind == "time":
+        column, outside = _within_years(column, field)
+        faults += outside
     column, absent = _fill(column, field, {fault.row for fault in faults})
     return column, faults + absent + _outside_limits(column, field)
+
+
+def _unfit(given: pa.DataType, field: Field) -> str:
+    """Why no value of this type can be one of the field's; empty where some can."""
+    if pa.types.is_nested(given):
+        return NESTED
+    if field.kind == "time" and (pa.types.is_timestamp(given) or pa.types.is_date(given)):
+        return ""
+    if pa.types.is_temporal(given) and field.kind != "str":
+        return f"{given} is no {field.kind}"
+    return ""
 
 
 def _blank_to_null(values: pa.Array, field: Field) -> pa.Array:
@@ -64,14 +88,13 @@ def _cast_all(values: pa.Array, field: Field) -> pa.Array:
     if field.kind == "time":
         if is_text:
             return _cast_times(values)
-        if not pa.types.is_timestamp(values.type):
+        if not pa.types.is_temporal(values.type):
             raise pa.ArrowTypeError("not a time")
-        zoned = values if values.type.tz else pc.assume_timezone(values, "UTC")
-        return zoned.cast(TIMESTAMP)
+        return _instants(values)
     if field.kind == "bool" and not pa.types.is_boolean(values.type):
         raise pa.ArrowTypeError("decided value by value")
     if field.kind == "str" and not is_text:
-        if pa.types.is_floating(values.type) or pa.types.is_nested(values.type):
+        if pa.types.is_floating(values.type):
             raise pa.ArrowTypeError("decided value by value")
         return values.cast(target)
     if field.kind == "float":
@@ -82,7 +105,34 @@ def _cast_all(values: pa.Array, field: Field) -> pa.Array:
         if pc.any(pc.is_inf(column)).as_py():
             raise pa.ArrowInvalid("infinite")
         return column
+    if is_text and pc.any(pc.match_substring_regex(values, "[xX]")).as_py():
+        raise pa.ArrowInvalid("Arrow takes hexadecimal for a number")
     return values.cast(target)
+
+
+def _instants(values: pa.Array) -> pa.Array:
+    """Timestamps of any unit and dates, to the microsecond before. Those outside datetime's years stay outside."""
+    if pa.types.is_date(values.type):
+        values = values.cast(pa.timestamp("s" if pa.types.is_date32(values.type) else "ms"))
+    counts = values.cast(pa.int64())
+    if values.type.unit == "ns":
+        whole = pc.divide(counts, 1000)
+        counts = pc.subtract(whole, pc.greater(pc.multiply(whole, 1000), counts).cast(pa.int64()))
+    else:
+        us = {"s": 1_000_000, "ms": 1_000, "us": 1}[values.type.unit]
+        counts = pc.min_element_wise(counts, LAST_US // us + 1, skip_nulls=False)  # so that the product fits
+        counts = pc.multiply(pc.max_element_wise(counts, FIRST_US // us - 1, skip_nulls=False), us)
+    return counts.cast(TIMESTAMP)
+
+
+def _within_years(column: pa.Array, field: Field) -> tuple[pa.Array, list[Fault]]:
+    counts = column.cast(pa.int64())
+    outside = pc.or_(pc.less(counts, FIRST_US), pc.greater(counts, LAST_US))
+    rows = pc.indices_nonzero(pc.fill_null(outside, False)).to_pylist()
+    if not rows:
+        return column, []
+    within = pc.if_else(outside, pa.scalar(None, TIMESTAMP), column)
+    return within, [Fault(row, field.column, "is not within the years 1 to 9999") for row in rows]
 
 
 def _cast_times(values: pa.Array) -> pa.Array:
@@ -97,16 +147,18 @@ def _cast_each(values: pa.Array, field: Field) -> tuple[pa.Array, list[Fault]]:
     faults: list[Fault] = []
     parse = _PARSE[field.kind]
     out: list[Any] = []
-    known: dict[Any, Any] = {}
+    known: dict[str, Any] = {}
     for row, value in enumerate(values.to_pylist()):
         if value is None or (isinstance(value, float) and math.isnan(value)):
             out.append(None)
             continue
         try:
-            key = (type(value), value)
-            if key not in known:
-                known[key] = parse(value)
-            out.append(known[key])
+            if not isinstance(value, str):
+                out.append(parse(value))
+                continue
+            if value not in known:
+                known[value] = parse(value)
+            out.append(known[value])
         except (ValueError, TypeError, OverflowError) as error:
             faults.append(Fault(row, field.column, str(error)))
             out.append(None)
@@ -114,7 +166,7 @@ def _cast_each(values: pa.Array, field: Field) -> tuple[pa.Array, list[Fault]]:
 
 
 def _parse_float(value: Any) -> float | None:
-    if isinstance(value, (dict, list, datetime)):
+    if isinstance(value, str) and "_" in value:  # Python would take 1_000
         raise ValueError(f"{value!r} is not a number")
     try:
         number = float(value)
@@ -150,9 +202,12 @@ def _parse_bool(value: Any) -> bool:
 
 
 def _parse_str(value: Any) -> str:
-    if isinstance(value, (dict, list)):
-        raise ValueError(f"{value!r} is not a text")
-    return str(value)
+    if not isinstance(value, bytes):
+        return str(value)
+    try:
+        return value.decode()
+    except UnicodeDecodeError:
+        raise ValueError(f"{value!r} is not UTF-8 text") from None
 
 
 def _parse_time(value: Any) -> int:
@@ -207,7 +262,11 @@ def _outside_limits(column: pa.Array, field: Field) -> list[Fault]:
     if field.max_length is not None:
         refuse(pc.greater(pc.utf8_length(column), field.max_length), f"at most {field.max_length} characters long")
     if field.pattern is not None:
-        refuse(pc.invert(pc.match_substring_regex(column, field.pattern)), f"of the form {field.pattern}")
+        form = re.compile(field.pattern)  # Python's, as for live events; Arrow's differs
+        texts = column.to_pylist()
+        fits = pa.array([text is None or form.search(text) is not None for text in texts], pa.bool_())
+        refuse(pc.invert(fits), f"of the form {field.pattern}")
     if field.choices is not None:
-        refuse(pc.invert(pc.is_in(column, pa.array(field.choices))), f"one of {', '.join(field.choices)}")
+        known = pc.or_(pc.is_null(column), pc.is_in(column, pa.array(field.choices)))
+        refuse(pc.invert(known), f"one of {', '.join(field.choices)}")
     return faults

@@ -1,6 +1,6 @@
 """History files into the log: events, and the outcomes their label column holds; bad rows into quarantine."""
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Collection, Iterable
 from pathlib import Path
 from typing import Any
 
@@ -9,7 +9,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from modelwright.core.errors import DataError
-from modelwright.ingest.convert import TIMESTAMP, convert
+from modelwright.ingest.convert import LAST_US, NESTED, TIMESTAMP, Fault, convert
 from modelwright.ingest.identity import occurrence_ids, row_digest
 from modelwright.ingest.readers import Raw, read_file
 from modelwright.lake.log import Log
@@ -33,13 +33,24 @@ class Summary(msgspec.Struct, kw_only=True):
 
 
 class Batch(msgspec.Struct):
-    """Checked rows of one file: the events with `_id`, their digests, the outcomes, and what went wrong."""
+    """Checked rows of one file: the events with `_id`, their digests, the outcomes, and what went wrong.
+
+    `numbers`: for each event its row in the file. `outcome_of`: for each outcome the place of its event in `events`.
+    """
 
     events: pa.Table
     digests: list[bytes]
+    numbers: list[int]
     outcomes: pa.Table | None
+    outcome_of: list[int]
     quarantine: list[QuarantineRow]
     rows: int
+
+    def outcomes_without(self, refused: Collection[int]) -> pa.Table | None:
+        """The outcomes but those of the events at these places."""
+        if self.outcomes is None or not refused:
+            return self.outcomes
+        return self.outcomes.filter(pa.array([place not in refused for place in self.outcome_of], pa.bool_()))
 
 
 def ingest_files(
@@ -59,12 +70,15 @@ def ingest_files(
         summary.files += 1
         for batch in checked_batches(path, contract, label):
             appended = log.append_events(batch.events, batch.digests)
+            events = batch.events.drop_columns("_id")
             for row in appended.conflict_rows:
-                values = batch.events.slice(row, 1).to_pylist()[0]
-                reason = f"id {values['_id']!r} is in the log already with another body"
-                batch.quarantine.append(QuarantineRow(path.name, row + 1, contract.id or "", reason, _text(values)))
-            if batch.outcomes is not None:
-                summary.outcomes += log.append_outcomes(batch.outcomes).added
+                reason = f"id {batch.events['_id'][row].as_py()!r} is in the log already with another body"
+                column = contract.field(contract.id).column if contract.id else ""
+                number = batch.numbers[row]
+                batch.quarantine.append(QuarantineRow(path.name, number, column, reason, _text(events.slice(row, 1))))
+            outcomes = batch.outcomes_without(set(appended.conflict_rows))
+            if outcomes is not None:
+                summary.outcomes += log.append_outcomes(outcomes).added
             if batch.quarantine:
                 log.quarantine(batch.quarantine)
             summary.rows += batch.rows
@@ -88,8 +102,9 @@ def checked_batches(path: Path, contract: Contract, label: LabelSpec | None) -> 
 
 def check(raw: Raw, path: Path, contract: Contract, label: LabelSpec | None, seen: dict[bytes, int]) -> Batch:
     """One batch of raw rows against the contract. `seen` counts equal rows of this file (see `occurrence_ids`)."""
-    _require_columns(raw.table, path, contract)
-    faults = []
+    if raw.numbers or raw.table.column_names:  # lines of which none is an object say nothing of columns
+        _require_columns(raw.table, path, contract, label)
+    faults: list[Fault] = []
     columns: dict[str, pa.Array] = {}
     for field in contract.fields:
         columns[field.name], wrong = (
@@ -103,25 +118,28 @@ def check(raw: Raw, path: Path, contract: Contract, label: LabelSpec | None, see
         as_field = Field(name=label.name, kind=label.kind, column=label.name, nullable=True)
         outcome, wrong = convert(raw.table.column(label.name), as_field)
         faults += wrong
+    for name in {*(field.column for field in contract.fields), *([label.name] if label else [])} & raw.nested.keys():
+        faults += [Fault(row, name, NESTED) for row in raw.nested[name]]
 
     first_fault = {fault.row: fault for fault in reversed(faults)}
     quarantine = [QuarantineRow(path.name, number, "", reason, text[:500]) for number, reason, text in raw.broken]
     for row in sorted(first_fault):
         fault = first_fault[row]
-        text = _text(raw.table.slice(row, 1).to_pylist()[0])
+        text = _text(raw.table.slice(row, 1))
         quarantine.append(QuarantineRow(path.name, raw.numbers[row], fault.column, fault.reason, text))
 
-    table = pa.table(columns)
+    table, numbers = pa.table(columns), raw.numbers
     if first_fault:
         keep = pa.array([row not in first_fault for row in range(table.num_rows)], pa.bool_())
         table = table.filter(keep)
+        numbers = [number for row, number in enumerate(numbers) if row not in first_fault]
         outcome = outcome.filter(keep) if outcome is not None else None
     digests = [row_digest(values) for values in rows_of(table, contract)]
     ids = occurrence_ids(digests, seen) if contract.id is None else [str(v) for v in table[contract.id].to_pylist()]
     events = table.append_column("_id", pa.array(ids, pa.string()))
-    return Batch(
-        events, digests, _outcomes(events, outcome, contract, label), quarantine, len(raw.numbers) + len(raw.broken)
-    )
+    outcomes, outcome_of = _outcomes(events, outcome, contract, label)
+    rows = len(raw.numbers) + len(raw.broken)
+    return Batch(events, digests, numbers, outcomes, outcome_of, quarantine, rows)
 
 
 def rows_of(table: pa.Table, contract: Contract) -> Iterable[tuple[Any, ...]]:
@@ -133,7 +151,7 @@ def rows_of(table: pa.Table, contract: Contract) -> Iterable[tuple[Any, ...]]:
     return zip(*lists, strict=True)
 
 
-def _require_columns(table: pa.Table, path: Path, contract: Contract) -> None:
+def _require_columns(table: pa.Table, path: Path, contract: Contract, label: LabelSpec | None) -> None:
     absent = [field for field in contract.fields if field.column not in table.column_names and not field.has_default]
     if absent:
         field = absent[0]
@@ -141,17 +159,28 @@ def _require_columns(table: pa.Table, path: Path, contract: Contract) -> None:
             f"{path.name} has no column {field.column!r}; its columns are {', '.join(table.column_names)}. If it is "
             f"called otherwise there, declare {contract.name}.{field.name} with mw.Meta(column=...)"
         )
+    read = [field.column for field in contract.fields] + ([label.name] if label else [])
+    doubled = [name for name in read if table.column_names.count(name) > 1]
+    if doubled:
+        raise DataError(f"{path.name} has more than one column {doubled[0]!r}; rename all but one")
 
 
 def _outcomes(
     events: pa.Table, outcome: pa.Array | None, contract: Contract, label: LabelSpec | None
-) -> pa.Table | None:
+) -> tuple[pa.Table | None, list[int]]:
     if outcome is None or label is None or contract.time is None:
-        return None
-    known = pc.add(events[contract.time].cast(pa.int64()), label.delay_us).cast(pa.int64()).cast(TIMESTAMP)
+        return None, []
+    known = pc.add(events[contract.time].cast(pa.int64()), label.delay_us)
+    known = pc.min_element_wise(known, LAST_US).cast(pa.int64()).cast(TIMESTAMP)  # 9999-12-31 is a common "never"
+    there = pc.indices_nonzero(pc.is_valid(outcome))
     table = pa.table({"_id": events["_id"], label.name: outcome, "_known_at": known})
-    return table.filter(pc.is_valid(table[label.name]))
+    return table.take(there), there.to_pylist()
 
 
-def _text(values: dict[str, Any]) -> str:
+def _text(row: pa.Table) -> str:
+    """The row as it came, for people."""
+    try:
+        values = row.to_pylist()[0]
+    except (ValueError, OverflowError):  # an instant Python has no form for
+        values = {name: str(pc.cast(row[name], pa.string())[0]) for name in row.column_names}
     return msgspec.json.encode(values, enc_hook=str).decode()[:500]

@@ -6,6 +6,7 @@ A reader yields `Raw` batches: a table whose columns carry the file's own names,
 
 import gzip
 import os
+import zlib
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -19,16 +20,23 @@ from pyarrow import csv
 from modelwright.core.errors import DataError
 
 BATCH_ROWS = 50_000
+BLOCK_BYTES = 8 << 20
 _BOM = b"\xef\xbb\xbf"
+_BAD_GZIP = (gzip.BadGzipFile, EOFError, zlib.error)
 
 
 @dataclass
 class Raw:
-    """A batch of raw columns, the row numbers, and rows that are no rows: (number, reason, text)."""
+    """A batch of raw columns, the row numbers, and rows that are no rows: (number, reason, text).
+
+    `nested`: by column, the rows of the table that hold an object or a list where others hold plain values; the table
+    has its JSON text there.
+    """
 
     table: pa.Table
     numbers: list[int]
     broken: list[tuple[int, str, str]] = field(default_factory=list)
+    nested: dict[str, list[int]] = field(default_factory=dict)
 
 
 def read_file(path: Path) -> Iterator[Raw]:
@@ -63,9 +71,6 @@ def _open(path: Path) -> Any:
 
 
 def _read_csv(path: Path) -> Iterator[Raw]:
-    with _open(path) as file:
-        header = file.readline().removeprefix(_BOM)
-    delimiter = max([",", ";", "\t", "|"], key=lambda mark: header.count(mark.encode()))
     broken: list[tuple[int, str, str]] = []
 
     def note(row: csv.InvalidRow) -> str:
@@ -74,19 +79,29 @@ def _read_csv(path: Path) -> Iterator[Raw]:
         return "skip"
 
     try:
-        names = csv.read_csv(pa.BufferReader(header), parse_options=csv.ParseOptions(delimiter=delimiter)).column_names
+        header = _header(path)
+        if not header:
+            raise DataError(f"{path} is empty; it needs at least a header")
+        delimiter = max([",", ";", "\t", "|"], key=lambda mark: header.count(mark.encode()))
+        options = csv.ParseOptions(delimiter=delimiter)
+        names = csv.read_csv(pa.BufferReader(header + b"\n"), parse_options=options).column_names
+        none = Raw(pa.table([pa.array([], pa.string()) for _ in names], names), [], broken)
+        if not header.endswith(b"\n"):
+            yield none  # the file ends in its header
+            return
         reader = csv.open_csv(
-            pa.PythonFile(_open(path)),
+            pa.PythonFile(_open(path), mode="r"),
             # Threads would lose the row numbers that a quarantined row is reported with.
-            read_options=csv.ReadOptions(use_threads=False, block_size=8 << 20),
+            read_options=csv.ReadOptions(use_threads=False, block_size=BLOCK_BYTES),
             parse_options=csv.ParseOptions(delimiter=delimiter, newlines_in_values=True, invalid_row_handler=note),
             convert_options=csv.ConvertOptions(
                 column_types=dict.fromkeys(names, pa.string()), strings_can_be_null=False
             ),
         )
         number = 0
+        skipped: set[int] = set()  # outlives a batch: the reader is a block ahead of what it yields
         for batch in reader:
-            skipped = {row for row, _, _ in broken}
+            skipped.update(row for row, _, _ in broken)
             numbers: list[int] = []
             while len(numbers) < batch.num_rows:
                 number += 1
@@ -94,9 +109,20 @@ def _read_csv(path: Path) -> Iterator[Raw]:
                     numbers.append(number)
             yield Raw(pa.Table.from_batches([batch]), numbers, list(broken))
             broken.clear()
-            number = max([number, *skipped])
-    except (pa.ArrowInvalid, pa.ArrowKeyError, UnicodeDecodeError, gzip.BadGzipFile, EOFError) as error:
+        # Rows refused after the last good one, and the header of a file without any row.
+        yield none
+    except (pa.ArrowInvalid, pa.ArrowKeyError, UnicodeDecodeError, *_BAD_GZIP) as error:
         raise DataError(f"{path} is not readable as CSV in UTF-8: {_first_line(error)}") from None
+
+
+def _header(path: Path) -> bytes:
+    """The first line that is not blank; empty where all are."""
+    with _open(path) as file:
+        for line in file:
+            header: bytes = line.removeprefix(_BOM)
+            if header.strip():
+                return header
+    return b""
 
 
 def _read_parquet(path: Path) -> Iterator[Raw]:
@@ -114,8 +140,9 @@ def _read_json_lines(path: Path) -> Iterator[Raw]:
     rows: list[dict[str, Any]] = []
     numbers: list[int] = []
     broken: list[tuple[int, str, str]] = []
+    names: dict[str, None] = {}  # all so far: a batch whose rows lack a member still has its column
     with _open(path) as file:
-        for number, line in enumerate(file, 1):
+        for number, line in enumerate(_lines(file, path), 1):
             text = line.removeprefix(_BOM).strip()
             if not text:
                 continue
@@ -130,30 +157,38 @@ def _read_json_lines(path: Path) -> Iterator[Raw]:
                     (number, f"is not a JSON object: {_first_line(error)}", text[:500].decode(errors="replace"))
                 )
             if len(rows) >= BATCH_ROWS:
-                yield Raw(_columns(rows), numbers, broken)
+                yield _columns(rows, names, numbers, broken)
                 rows, numbers, broken = [], [], []
     if rows or broken:
-        yield Raw(_columns(rows), numbers, broken)
+        yield _columns(rows, names, numbers, broken)
 
 
-def _columns(rows: list[dict[str, Any]]) -> pa.Table:
-    names = list(dict.fromkeys(name for row in rows for name in row))
-    columns = {}
+def _lines(file: Any, path: Path) -> Iterator[bytes]:
+    try:
+        yield from file
+    except _BAD_GZIP as error:
+        raise DataError(f"{path} is not readable as gzip: {_first_line(error)}") from None
+
+
+def _columns(
+    rows: list[dict[str, Any]], names: dict[str, None], numbers: list[int], broken: list[tuple[int, str, str]]
+) -> Raw:
+    """The objects as columns, in the order their names were first met; `names` are those met so far, and is updated."""
+    names.update(dict.fromkeys(name for row in rows for name in row))
+    columns, nested = {}, {}
     for name in names:
         values = [row.get(name) for row in rows]
         try:
             columns[name] = pa.array(values)
-        except (
-            pa.ArrowInvalid,
-            pa.ArrowTypeError,
-            OverflowError,
-        ):  # kinds are mixed: let the checks say which are wrong
+        except (pa.ArrowInvalid, pa.ArrowTypeError, OverflowError):
+            # Kinds are mixed: let the checks say which are wrong.
+            nested[name] = [row for row, value in enumerate(values) if isinstance(value, (dict, list))]
             texts = [
                 value if isinstance(value, str) or value is None else msgspec.json.encode(value).decode()
                 for value in values
             ]
             columns[name] = pa.array(texts, pa.string())
-    return pa.table(columns)
+    return Raw(pa.table(columns), numbers, broken, nested)
 
 
 def _first_line(error: BaseException) -> str:

@@ -71,10 +71,10 @@ def _put_identities(
 ) -> None:
     values = zip(*(python_values(events.column(name)) for name in log.schema.contract.names), strict=True)
     times = python_values(events.column(log.schema.contract.time or "_arrived_at"))
-    seqs = events.column("_seq").to_pylist()
+    seqs, live = events.column("_seq").to_pylist(), events.column("_live").to_pylist()
     items = [
-        (key, Identity(seq, at_us, digest, None, pack(row)).stored())
-        for key, seq, at_us, digest, row in zip(keys, seqs, times, digests, values, strict=True)
+        (key, Identity(seq, at_us, digest, None, pack(row), is_live).stored())
+        for key, seq, at_us, digest, row, is_live in zip(keys, seqs, times, digests, values, live, strict=True)
     ]
     items.sort()
     with transaction.txn.cursor(db=log.store.db("ids")) as cursor:

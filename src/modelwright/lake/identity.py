@@ -10,7 +10,7 @@ from typing import Any, NamedTuple
 from modelwright.lake.rows import unpack
 from modelwright.lake.store import text_key
 
-_HEAD = struct.Struct("<qqHI")
+_HEAD = struct.Struct("<qqB?I")
 
 
 class Known(NamedTuple):
@@ -22,18 +22,19 @@ class Known(NamedTuple):
 
 
 class Identity(NamedTuple):
-    """All that is stored under an id. `packed` are the values, as msgpack."""
+    """All that is stored under an id. `packed` are the values, as msgpack; `live` events see only what came before them."""
 
     seq: int
     at_us: int
     digest: bytes
     answer: bytes | None
     packed: bytes
+    live: bool
 
     def stored(self) -> bytes:
         """The value to put under the id's key."""
         answer = b"" if self.answer is None else b"=" + self.answer
-        return _HEAD.pack(self.seq, self.at_us, len(self.digest), len(answer)) + self.digest + answer + self.packed
+        return _HEAD.pack(self.seq, self.at_us, len(self.digest), self.live, len(answer)) + self.digest + answer + self.packed
 
     def values(self) -> list[Any]:
         """The event's values in the contract's order."""
@@ -44,11 +45,11 @@ class Identity(NamedTuple):
 def identity_of(data: Any) -> Identity:
     """What a stored value says."""
     data = bytes(data)
-    seq, at_us, digest_bytes, answer_bytes = _HEAD.unpack_from(data)
+    seq, at_us, digest_bytes, live, answer_bytes = _HEAD.unpack_from(data)
     answer_at = _HEAD.size + digest_bytes
     values_at = answer_at + answer_bytes
     answer = data[answer_at + 1 : values_at] if answer_bytes else None
-    return Identity(seq, at_us, data[_HEAD.size : answer_at], answer, data[values_at:])
+    return Identity(seq, at_us, data[_HEAD.size : answer_at], answer, data[values_at:], live)
 
 
 def sequence_of(data: Any) -> int:

@@ -79,6 +79,11 @@ class Writer:
             self._counters.save(self._store, txn)
 
     @property
+    def head(self) -> int:
+        """The last sequence number before this block, 0 for an empty log."""
+        return self._head_before
+
+    @property
     def first(self) -> int | None:
         """The first sequence number written, None while there is none."""
         return self._head_before + 1 if self._counters.head > self._head_before else None
@@ -127,7 +132,7 @@ class Writer:
         seq = self._counters.head + 1
         self._add(EventRow(seq, id, at_us, live, arrived_us, list(checked)))
         self._counters.take("events")
-        self._ids[key] = Identity(seq, at_us, digest, answer, packed)
+        self._ids[key] = Identity(seq, at_us, digest, answer, packed, live)
         self._log.history.add_event(self._transaction, seq, at_us, checked)
         return seq
 

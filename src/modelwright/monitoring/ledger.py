@@ -19,11 +19,13 @@ RECENT = 20_000
 
 @dataclass
 class Scored:
-    """What one release said about one event."""
+    """What one release said about one event; `classes` of texts, which each release may know others of, name the columns
+    of `probabilities`."""
 
     release: str
     value: Any
     probabilities: tuple[float, ...] | None
+    classes: tuple[bool | str, ...] = ()
 
 
 @dataclass
@@ -52,7 +54,7 @@ class Ledger:
         self._challenger: dict[int, Scored] = {}
         self._losses: dict[str, list[float]] = {}
         self._pairs: list[tuple[str, str, float, float]] = []
-        self._newly: list[tuple[int, int, Any]] = []
+        self._newly: dict[int, Any] = {}
         self._settled: dict[int, int] = {}
 
     def predicted(self, event_seq: int, at_us: int, scored: Scored, *, challenger: bool = False) -> None:
@@ -70,32 +72,33 @@ class Ledger:
         if place is not None:  # a correction: the account follows, decisions already taken stand
             self.account.outcome[place] = outcome
         elif event_seq in self._champion:
-            self._newly.append((event_seq, self._champion[event_seq][0], outcome))
+            self._newly[event_seq] = outcome  # the latest, where it was corrected before it was settled
 
     def settle(self) -> None:
         """Work out the losses of all that has met since the last call."""
         if not self._newly:
             return
-        champions = [self._champion.pop(event_seq)[1] for event_seq, _, _ in self._newly]
-        outcomes = [outcome for _, _, outcome in self._newly]
+        asked = [self._champion.pop(event_seq) for event_seq in self._newly]
+        champions = [scored for _, scored in asked]
+        outcomes = list(self._newly.values())
         losses = self._row_losses(outcomes, champions)
         paired = [
             (index, self._challenger.pop(event_seq))
-            for index, (event_seq, _, _) in enumerate(self._newly)
+            for index, event_seq in enumerate(self._newly)
             if event_seq in self._challenger
         ]
         if paired:
             theirs = self._row_losses([outcomes[index] for index, _ in paired], [scored for _, scored in paired])
             for (index, scored), loss in zip(paired, theirs, strict=True):
                 self._pairs.append((champions[index].release, scored.release, float(losses[index]), float(loss)))
-        for (event_seq, at_us, outcome), scored, loss in zip(self._newly, champions, losses, strict=True):
+        for (event_seq, outcome), (at_us, scored), loss in zip(self._newly.items(), asked, losses, strict=True):
             self._settled[event_seq] = len(self.account)
             self.account.event_seq.append(event_seq)
             self.account.at_us.append(at_us)
             self.account.outcome.append(outcome)
             self.account.scored.append(scored)
             self._note_loss(scored.release, float(loss))
-        self._newly = []
+        self._newly = {}
 
     def take_pairs(self, champion: str, challenger: str) -> list[tuple[float, float]]:
         """(champion's loss, challenger's loss) of what both have scored since the last call, in order of settling."""
@@ -132,11 +135,19 @@ def as_outcomes(outcomes: list[Any], classes: tuple[bool | str, ...]) -> Array:
 
 
 def as_predictions(scored: list[Scored], classes: tuple[bool | str, ...]) -> Predictions:
-    """Many single answers as one `Predictions`."""
+    """Many single answers as one `Predictions`. A class that a release has never seen has probability 0 with it."""
     value = as_outcomes([one.value for one in scored], classes)
     if not classes or any(one.probabilities is None for one in scored):
         return Predictions(value, None, classes)
-    return Predictions(value, np.array([one.probabilities for one in scored], dtype=np.float64), classes)
+    if classes == (False, True):
+        return Predictions(value, np.array([one.probabilities for one in scored], dtype=np.float64), classes)
+    given = {one.classes for one in scored}
+    known = tuple(sorted({name for names in given for name in names}))
+    columns = {names: [known.index(name) for name in names] for names in given}
+    probabilities = np.zeros((len(scored), len(known)))
+    for row, one in enumerate(scored):
+        probabilities[row, columns[one.classes]] = one.probabilities
+    return Predictions(value, probabilities, known or classes)
 
 
 def account_value(metric: str, account: Account, classes: tuple[bool | str, ...], rows: slice) -> float:

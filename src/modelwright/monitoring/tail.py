@@ -10,7 +10,7 @@ from modelwright.lake.log import Log
 from modelwright.lake.rows import EventRow, OutcomeRow, PredictionRow
 from modelwright.monitoring.drift import DriftMonitor
 from modelwright.monitoring.ledger import Ledger, Scored
-from modelwright.release.folder import Release
+from modelwright.release.folder import Release, read_manifest
 
 PAGE = 20_000
 WAITING = 200_000
@@ -36,6 +36,7 @@ class LogReader:
         self.release: Release | None = None
         self.cursor = 0
         self._events: dict[int, list[Any]] = {}
+        self._classes: dict[str, tuple[bool | str, ...]] = {}
 
     def follow(self, release: Release) -> None:
         """Watch the inputs of this release from now on; drift begins anew with each release."""
@@ -62,12 +63,18 @@ class LogReader:
             self._events.pop(next(iter(self._events)))
         return read
 
+    def _classes_of(self, release: str) -> tuple[bool | str, ...]:
+        if self.ledger.classes in ((), (False, True)):
+            return self.ledger.classes
+        if release not in self._classes:
+            self._classes[release] = read_manifest(self._log.workspace.releases / release).classes
+        return self._classes[release]
+
     def _predicted(self, row: PredictionRow) -> None:
         given = None if row.probabilities is None else tuple(row.probabilities)
         challenger = row.role == "challenger"
-        self.ledger.predicted(
-            row.event_seq, row.at_us, Scored(row.release, row.prediction, given), challenger=challenger
-        )
+        scored = Scored(row.release, row.prediction, given, self._classes_of(row.release))
+        self.ledger.predicted(row.event_seq, row.at_us, scored, challenger=challenger)
         if challenger:
             return
         values = self._events.pop(row.event_seq, None)

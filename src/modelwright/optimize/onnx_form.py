@@ -6,7 +6,7 @@ ONNX Runtime spends more on each input than on most operators, so the numeric co
 
 import logging
 import warnings
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any, Literal
 
 from modelwright.optimize.lightgbm_graph import Unsupported, convert_lightgbm_exactly
@@ -96,11 +96,28 @@ def _register_boosters(precision: Precision) -> None:
         from onnxmltools.convert.lightgbm.operator_converters.LightGbm import convert_lightgbm
     except ImportError:
         return
-    convert = convert_lightgbm_exactly if precision == "float64" else convert_lightgbm
+    exactly = precision == "float64"
+    convert = convert_lightgbm_exactly if exactly else convert_lightgbm
+    classifier_shapes, regressor_shapes = calculate_linear_classifier_output_shapes, calculate_linear_regressor_output_shapes
+    if exactly:
+        classifier_shapes, regressor_shapes = _in_float64(classifier_shapes), _in_float64(regressor_shapes)
     update_registered_converter(
-        LGBMClassifier, "LightGbmLGBMClassifier", calculate_linear_classifier_output_shapes, convert,
+        LGBMClassifier, "LightGbmLGBMClassifier", classifier_shapes, convert,
         options={"nocl": [True, False], "zipmap": [True, False, "columns"]},
     )  # fmt: skip
     update_registered_converter(
-        LGBMRegressor, "LightGbmLGBMRegressor", calculate_linear_regressor_output_shapes, convert, options={"split": None}
+        LGBMRegressor, "LightGbmLGBMRegressor", regressor_shapes, convert, options={"split": None}
     )  # fmt: skip
+
+
+def _in_float64(shapes: Callable[[Any], None]) -> Callable[[Any], None]:
+    """The shape calculator, with the last output in float64 whatever the converter guessed: behind texts it guesses
+    float32, and the graph does not load."""
+    from skl2onnx.common.data_types import DoubleTensorType
+
+    def calculate(operator: Any) -> None:
+        shapes(operator)
+        said = operator.outputs[-1]
+        said.set_type(DoubleTensorType(said.type.shape))
+
+    return calculate

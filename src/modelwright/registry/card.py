@@ -7,7 +7,6 @@ from modelwright.release.manifest import Manifest
 from modelwright.spec.contract import Contract
 from modelwright.spec.gate import Verdict
 
-
 LIMITS = (
     "Trained on the history above and judged on its last part; the loop compares it with what follows and replaces it "
     "when it is no longer the best. It is not meant for events that the contract does not describe."

@@ -11,6 +11,7 @@ One thread owns a data plane. Errors are `ModelwrightError`s, one per request; a
 import math
 import uuid
 from collections.abc import Callable, Sequence
+from datetime import datetime
 from typing import Any
 
 import msgspec
@@ -36,6 +37,8 @@ from modelwright.stats.predictions import Predictions
 
 FUTURE_US = 5 * 60 * 1_000_000
 """How far a request's time may be ahead of the clock."""
+FIRST_US, LAST_US = to_us(datetime.min), to_us(datetime.max)
+"""The instants that a log can hold."""
 SHADOW_LIMIT = 10_000
 """Requests that may wait for the challenger; beyond, both halves of a pair are dropped and counted."""
 FORGET_AFTER = 5_000
@@ -52,13 +55,12 @@ class Event(msgspec.Struct, gc=False):
 
 
 class _Scoring(msgspec.Struct, gc=False):
-    """An event that is being predicted in this batch, and where its answer goes."""
+    """An event that is being predicted in this batch, and the answer once there is one."""
 
-    job: int
-    place: int
     event: Event
     seq: int
     features: dict[str, list[Any]]
+    answer: Answer | UnavailableError | None = None
 
 
 class Dataplane:
@@ -130,6 +132,9 @@ class Dataplane:
         for place in self._times:
             if values[place] is not None:
                 values[place] = to_us(values[place])
+                if not FIRST_US <= values[place] <= LAST_US:
+                    name = self._names[place]
+                    raise ContractError(f"{name}: in UTC, the time is outside the years 1 to 9999", name)
         at_us = values[self._time]
         if self._event_clock is not None:
             self._event_clock.advance(at_us)
@@ -153,25 +158,27 @@ class Dataplane:
             with self.log.write() as write:
                 self._catch_up(write)
                 self._score_shadow(write)
-                scoring: list[_Scoring] = []
+                scoring: dict[str, _Scoring] = {}
                 for number in self._in_order(write, jobs):
                     kind, entries = jobs[number]
                     try:
                         if kind == "predict":
-                            results[number] = self._take_predictions(write, number, entries, scoring)
+                            results[number] = self._take_predictions(write, entries, scoring)
                         elif kind == "event":
                             results[number] = [self._take_event(write, event) for event in entries]
                         else:
                             results[number] = [self._take_outcome(write, body) for body in entries]
                     except ModelwrightError as error:
                         results[number] = error
-                self._answer(write, scoring, results)
+                self._answer(write, list(scoring.values()), results)
             if write.last is not None:
                 self._cursor = write.last
             self.counters.commits += 1
         except Exception:
             # The hosts hold rows that were never committed: forget them, the log is the truth.
             self.hosts.forget()
+            self.counters.shadow_dropped += len(self._shadow)
+            self._shadow = []
             raise
         return results
 
@@ -197,18 +204,16 @@ class Dataplane:
         return [*sorted(early), *events, *(number for number in outcomes if number not in early)]
 
     def _catch_up(self, write: Writer) -> None:
-        rows = write.rows_since(self._cursor)
-        if len(rows) > FORGET_AFTER:
+        if write.head - self._cursor > FORGET_AFTER:
             self.hosts.forget()
         else:
-            for row in rows:
+            for row in write.rows_since(self._cursor):
                 if isinstance(row, EventRow):
                     self.hosts.event(row.seq, row.at_us, row.values)
                 elif isinstance(row, OutcomeRow):
                     values = write.event_values(row.id)[2]
                     self.hosts.outcome(row.seq, row.event_seq, row.known_us, row.value, values)
-        if rows:
-            self._cursor = rows[-1].seq
+        self._cursor = write.head
 
     def _take_event(self, write: Writer, event: Event) -> Accepted:
         known = write.known(event.id)
@@ -231,32 +236,33 @@ class Dataplane:
         self.counters.outcomes += 1
         return Accepted(body.id, False)
 
-    def _take_predictions(self, write: Writer, job: int, events: list[Event], scoring: list[_Scoring]) -> list[Any]:
+    def _take_predictions(self, write: Writer, events: list[Event], scoring: dict[str, _Scoring]) -> list[Any]:
         if self.champion is None:
             raise UnavailableError("no release is live yet; events are accepted at POST /events")
         answers: list[Any] = []
-        for place, event in enumerate(events):
-            known = write.known(event.id)
+        for event in events:
+            known = write.identity(event.id)
             if known is not None:
                 self._same(event, known.digest)
                 if known.answer is not None:
                     self.counters.repeats += 1
                     answers.append(msgspec.json.decode(known.answer, type=Answer))
                     continue
-                pending = next((one for one in scoring if one.event.id == event.id), None)
-                if pending is not None:  # twice in one batch: the same answer
-                    answers.append(pending)
+                if event.id in scoring:  # twice in one batch: the same answer
+                    answers.append(scoring[event.id])
                     continue
+            # An event that came without a prediction first sees what came before it, then and now.
+            before = known.seq if known is not None and known.live else None
             features = {
-                live.name: live.features_of(event.values, event.at_us)
+                live.name: live.features_of(event.values, event.at_us, before)
                 for live in (self.champion, self.previous, self.challenger)
                 if live is not None and (live is not self.previous or live.host is not self.champion.host)
             }
             seq = known.seq if known else write.event(event.id, event.at_us, event.values, digest=event.digest)
             if known is None:
                 self.hosts.event(seq, event.at_us, event.values)
-            scoring.append(_Scoring(job, place, event, seq, features))
-            answers.append(None)
+            scoring[event.id] = _Scoring(event, seq, features)
+            answers.append(scoring[event.id])
         return answers
 
     def _same(self, event: Event, digest: bytes) -> None:
@@ -271,24 +277,19 @@ class Dataplane:
         if scoring and self.champion is not None:
             for one, (live, said, row) in zip(scoring, self._said(self.champion, scoring), strict=True):
                 if live is None or said is None:
-                    results[one.job] = UnavailableError(
-                        "the release cannot answer this request; the event is in the log"
-                    )
+                    one.answer = UnavailableError("the release cannot answer this request; the event is in the log")
                     continue
-                answer = self._record(write, live, one, said, row, "champion")
-                write.answer(one.event.id, msgspec.json.encode(answer))
-                if isinstance(results[one.job], list):
-                    results[one.job][one.place] = answer
+                one.answer = self._record(write, live, one, said, row, "champion")
+                write.answer(one.event.id, msgspec.json.encode(one.answer))
             if self.challenger is not None:
                 room = SHADOW_LIMIT - len(self._shadow)
                 self._shadow += scoring[:room]
                 self.counters.shadow_dropped += max(0, len(scoring) - room)
-        for entries in results:  # an event that came twice in the batch has its answer now
+        for number, entries in enumerate(results):
             if isinstance(entries, list):
-                for place, entry in enumerate(entries):
-                    if isinstance(entry, _Scoring):
-                        first = results[entry.job]
-                        entries[place] = first[entry.place] if isinstance(first, list) else None
+                answers = [entry.answer if isinstance(entry, _Scoring) else entry for entry in entries]
+                failed = next((answer for answer in answers if isinstance(answer, ModelwrightError)), None)
+                results[number] = failed or answers
 
     def _said(
         self, champion: LiveRelease, scoring: list[_Scoring]

@@ -14,9 +14,10 @@ from typing import Any
 import msgspec
 
 from modelwright.core.clock import iso
-from modelwright.core.errors import ContractError
+from modelwright.core.errors import ContractError, WorkspaceError
 from modelwright.serving.dataplane import Dataplane
 from modelwright.serving.exposition import Latency, exposition
+from modelwright.serving.guide import guide
 from modelwright.serving.messages import OutcomeBody
 from modelwright.serving.openapi import openapi
 from modelwright.serving.problems import HttpError, contract_error, problem_of
@@ -29,6 +30,8 @@ Page = tuple[bytes, Callable[[], bytes]]
 
 BODY_LIMIT = 8 << 20
 """Bytes of a request's body."""
+DROP_LIMIT = 256 << 20
+"""Bytes of a body too large that are read and dropped before its connection is closed on it."""
 ROWS_LIMIT = 10_000
 """Entries of one request."""
 JSON = (b"content-type", b"application/json")
@@ -66,6 +69,8 @@ class HttpApp:
             ),
             "/openapi.json": lambda: (200, b"application/json", self._encode(openapi(name, plane.contract))),
         }
+        described = guide(name, plane.contract)
+        self._get["/docs"] = lambda: (200, b"text/html; charset=utf-8", described)
         for path, (kind, page) in (pages or {}).items():
             self._get[path] = lambda kind=kind, page=page: (200, kind, page())  # type: ignore[misc]  # bound per route
 
@@ -90,6 +95,8 @@ class HttpApp:
             problem = problem_of(error)
             if problem.status == 500:
                 traceback.print_exception(error, file=sys.stderr)
+            elif isinstance(error, WorkspaceError):
+                print(f"modelwright: {error}", file=sys.stderr, flush=True)
             extra = error.headers if isinstance(error, HttpError) else ()
             status, headers, payload = problem.status, [PROBLEM, *extra], self._encode(problem)
         headers.append((b"content-length", b"%d" % len(payload)))
@@ -132,7 +139,13 @@ class HttpApp:
         if not entries:
             raise ContractError("the list is empty; send at least one entry")
         take: Callable[[Any], Any] = self._plane.outcome_of if outcomes else self._plane.event_of
-        return [take(entry) for entry in entries], many
+        taken = []
+        for place, entry in enumerate(entries):
+            try:
+                taken.append(take(entry))
+            except ContractError as error:
+                raise (ContractError(f"{error} (entry {place})", error.field) if many else error) from None
+        return taken, many
 
     def _flush(self) -> None:
         batch, self._batch = self._batch, []
@@ -174,29 +187,36 @@ class HttpApp:
 
 
 async def read_body(scope: Scope, receive: Receive) -> bytes:
-    """The whole body; HttpError 413 as soon as it is known to be too large."""
+    """The whole body; HttpError 413 where it is too large, 400 where it ends early.
+
+    A body that is too large is dropped as it comes, up to its end or `DROP_LIMIT`: a client that is still sending does
+    not read the answer. One that asks first (`Expect: 100-continue`) is told at once.
+    """
     too_large = HttpError(
         413,
         f"the body is larger than {BODY_LIMIT >> 20} MiB; send fewer entries at a time",
         ((b"connection", b"close"),),
     )
-    for name, value in scope["headers"]:
-        if name == b"content-length" and value.isdigit() and int(value) > BODY_LIMIT:
-            raise too_large
-    message = await receive()
-    body: bytes = message.get("body", b"")
-    if not message.get("more_body", False):
-        if len(body) > BODY_LIMIT:
-            raise too_large
-        return body
-    parts = [body]
-    size = len(body)
-    while message.get("more_body", False):
+    headers = dict(scope["headers"])
+    announced = headers.get(b"content-length", b"")
+    refused = announced.isdigit() and int(announced) > BODY_LIMIT
+    if refused and b"expect" in headers:
+        raise too_large
+    parts: list[bytes] = []
+    size, more = 0, True
+    while more:
         message = await receive()
         if message["type"] == "http.disconnect":
             raise HttpError(400, "the body ended early")
-        parts.append(message.get("body", b""))
-        size += len(parts[-1])
-        if size > BODY_LIMIT:
-            raise too_large
+        part, more = message.get("body", b""), message.get("more_body", False)
+        size += len(part)
+        if refused or size > BODY_LIMIT:
+            refused = True
+            parts.clear()
+        else:
+            parts.append(part)
+        if size > DROP_LIMIT:
+            break
+    if refused:
+        raise too_large
     return b"".join(parts)

@@ -81,9 +81,9 @@ class LiveRelease:
             if column.kind == "text"
         ]
 
-    def features_of(self, values: Sequence[Any], at_us: int) -> list[Any]:
-        """The features of a request, over every row appended so far."""
-        return self.host.read(values, at_us) if self.host is not None else []
+    def features_of(self, values: Sequence[Any], at_us: int, before: int | None = None) -> list[Any]:
+        """The features of a request, over every row appended so far, or of a lower sequence number than `before`."""
+        return self.host.read(values, at_us, before=before) if self.host is not None else []
 
     def rows_of(self, requests: Sequence[tuple[Sequence[Any], list[Any]]]) -> Rows:
         """The model's rows for (event values, features) of each request."""

@@ -52,6 +52,7 @@ def openapi(name: str, contract: Contract) -> dict[str, Any]:
             "/healthz": get("Is the process alive"),
             "/readyz": get("Can it answer, and with which release"),
             "/metrics": get("Prometheus metrics"),
+            "/openapi.json": get("This description"),
         },
         "components": {"schemas": parts},
     }

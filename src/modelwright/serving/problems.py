@@ -53,14 +53,26 @@ class Problem(msgspec.Struct, omit_defaults=True):
     type: str = "about:blank"
 
 
+DETAIL_LIMIT = 500
+"""Characters of a detail: what a client sent is quoted, and may be long."""
+
+
 def problem_of(error: BaseException) -> Problem:
     """What a client is told: never a trace, never a path of this machine."""
     if isinstance(error, HttpError):
-        return Problem(TITLE.get(error.status, "Error"), error.status, str(error))
+        return Problem(TITLE.get(error.status, "Error"), error.status, _short(str(error)))
+    if isinstance(error, WorkspaceError):  # its message names folders
+        return Problem(TITLE[503], 503, "the log cannot be used at the moment; the server's own messages say why")
     for kind, status in STATUS.items():
         if isinstance(error, kind):
-            return Problem(TITLE[status], status, str(error), getattr(error, "field", ""))
-    return Problem(TITLE[500], 500, "the request could not be worked on; the server's log says why")
+            return Problem(TITLE[status], status, _short(str(error)), _short(getattr(error, "field", "")))
+    return Problem(TITLE[500], 500, "the request could not be worked on; the server's own messages say why")
+
+
+def _short(text: str) -> str:
+    if len(text) <= DETAIL_LIMIT:
+        return text
+    return f"{text[: DETAIL_LIMIT // 2]} ... {text[-DETAIL_LIMIT // 2 :]}"
 
 
 def contract_error(error: msgspec.ValidationError) -> ContractError:

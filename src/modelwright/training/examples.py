@@ -158,7 +158,7 @@ SMALLEST = 20
 
 
 def split_by_time(examples: Examples, now_us: int, validation_us: int) -> Split:
-    """Hold back the tail: the shorter of the last tenth of the labelled rows and `validation_us`.
+    """Hold back the tail: the shorter of the last tenth of the labelled rows and `validation_us`, but enough to judge by.
 
     A training row's outcome was known when the held-back part begins; the others are left out, so that the model is
     judged as it would have been on that day. Raises `TrainingError` where too little is left on either side.
@@ -170,6 +170,7 @@ def split_by_time(examples: Examples, now_us: int, validation_us: int) -> Split:
         )
     at_us = examples.at_us[known.positions]
     split_us = max(int(at_us[int(len(at_us) * 0.9)]), int(at_us[-1]) - validation_us)
+    split_us = min(split_us, int(at_us[-SMALLEST]))  # a pause in the history must not leave nothing to judge by
     before = (at_us < split_us) & (examples.first_known_us[known.positions] <= split_us)
     after = at_us >= split_us
     if before.sum() < SMALLEST or after.sum() < SMALLEST:

@@ -75,11 +75,12 @@ def predict(system: System, given: Path, out: Path, watcher: Watcher | None = No
     release = open_release(workspace.releases / champion)
 
     watcher.step("reading the events")
-    batches, refused = [], 0
+    batches, refused, read = [], 0, 0
     for batch in checked_batches(given, system.contract, None):
         batches.append(batch.events)
         refused += len(batch.quarantine)
-    if not batches:
+        read += batch.rows
+    if not read:
         raise DataError(f"{given} holds no rows")
     events = pa.concat_tables(batches)
     rows = rows_of_events(system, log, release, events, watcher)

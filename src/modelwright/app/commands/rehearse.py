@@ -7,7 +7,7 @@ from modelwright.app.commands.ingest import into_log, source_paths
 from modelwright.app.rehearsal import RehearseResult, result_of
 from modelwright.app.report import render_report
 from modelwright.app.tracking import track
-from modelwright.app.wiring import emptied, open_log, rehearsal_of, workspace_of
+from modelwright.app.wiring import emptied, open_log, trial_of, workspace_of
 from modelwright.control.material import read_material
 from modelwright.control.rehearse import BLOCK, Rehearsal
 from modelwright.control.trainer import InProcessTrainer
@@ -60,7 +60,7 @@ def rehearse(
 
 
 def _replay(system: System, material: Any, start: float, watcher: Watcher, block: int, began: float) -> RehearseResult:
-    workspace = emptied(rehearsal_of(system))
+    workspace = emptied(trial_of(system, "rehearsal"))
     log = open_log(system, workspace)
     trainer = InProcessTrainer(system, material, workspace.releases, watcher.step)
     rehearsal = Rehearsal(

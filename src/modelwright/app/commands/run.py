@@ -19,7 +19,7 @@ from modelwright.app.replay import History, play
 from modelwright.app.runner import Runner
 from modelwright.app.server import listen
 from modelwright.app.terminal import figures, number, terminal
-from modelwright.app.wiring import emptied, open_log, workspace_of
+from modelwright.app.wiring import emptied, open_log, trial_of, workspace_of
 from modelwright.core.clock import Clock, SimulatedClock, SystemClock, iso
 from modelwright.core.errors import UsageError
 from modelwright.lake.log import Log
@@ -29,8 +29,6 @@ from modelwright.registry.publish import sweep
 from modelwright.release.folder import open_release
 from modelwright.spec.system import System
 
-REPLAYED = "replayed"
-"""Marks a workspace that a replay made, which the next replay may empty."""
 IDLE_S = 0.25
 RETRY_GROWTH = 1.5
 """Where history was too short to begin, another attempt is made when there are so many times more outcomes."""
@@ -76,9 +74,10 @@ def run(system: System, options: RunOptions) -> int:
     sock = listen(options.host, options.port)
     with sock, workspace.exclusive("run"):
         signal.signal(signal.SIGTERM, _stop)
+        signal.signal(signal.SIGINT, signal.default_int_handler)  # a shell starts background jobs with it ignored
         try:
             if options.replay is not None:
-                return _replay(system, workspace, sock, options)
+                return _replay(system, trial_of(system, "replay"), sock, options)
             return _live(system, workspace, sock, options)
         except Stopped:
             return 0
@@ -117,15 +116,8 @@ def _live(system: System, workspace: Workspace, sock: socket.socket, options: Ru
 
 def _replay(system: System, workspace: Workspace, sock: socket.socket, options: RunOptions) -> int:
     assert options.replay is not None
-    marker = workspace.root / REPLAYED
-    if workspace.log.exists() and not marker.exists():
-        raise UsageError(
-            f"{workspace.root} holds a log that no replay made; a replay begins with an empty one: set MODELWRIGHT_HOME "
-            "to another folder"
-        )
     began = time.monotonic()
     emptied(workspace)
-    marker.touch()
     console = terminal(quiet=options.json)
     history = History(system, options.replay, options.start)
     clock = SimulatedClock(int(history.at_us[history.start]))

@@ -4,7 +4,7 @@ from typing import Any
 
 import msgspec
 
-from modelwright.app.wiring import open_log, workspace_of
+from modelwright.app.wiring import Trial, open_log, trial_of, workspace_of
 from modelwright.core.clock import iso
 from modelwright.core.errors import ReleaseError
 from modelwright.lake.log import Log
@@ -31,9 +31,9 @@ class Status(msgspec.Struct, kw_only=True):
     workspace: str
 
 
-def status(system: System) -> Status:
-    """Read the log and the journal; works beside a running system."""
-    workspace = workspace_of(system)
+def status(system: System, of: Trial | None = None) -> Status:
+    """Read the log and the journal; works beside a running system. `of` the last rehearsal or replay instead."""
+    workspace = trial_of(system, of) if of else workspace_of(system)
     log = open_log(system, workspace, readonly=True)
     pointer = log.journal.pointer()
     counts = log.counts()

@@ -1,0 +1,104 @@
+"""Servers under measurement as their parent sees them: on a core of their own, timed until they answer, then ended."""
+
+import contextlib
+import os
+import signal
+import socket
+import subprocess
+import time
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+START_S = 60.0
+"""How long a server may take to its first answer."""
+AFFINITY = hasattr(os, "sched_setaffinity")
+CORES = sorted(os.sched_getaffinity(0)) if AFFINITY else []
+SERVER_CORE, LOAD_CORE = (CORES[0], CORES[-1]) if len(CORES) > 1 else (None, None)
+
+
+def pinning() -> str:
+    """Where the server and the load run, in words: part of every result."""
+    if LOAD_CORE is not None:
+        return f"server on core {SERVER_CORE}, load on core {LOAD_CORE}"
+    return "server and load not pinned: " + ("only one core" if AFFINITY else "the platform cannot")
+
+
+@contextlib.contextmanager
+def on_core(core: int | None) -> Iterator[None]:
+    """This process, and whatever it starts meanwhile, on one core."""
+    if core is None:
+        yield
+        return
+    before = os.sched_getaffinity(0)
+    os.sched_setaffinity(0, {core})
+    try:
+        yield
+    finally:
+        os.sched_setaffinity(0, before)
+
+
+@dataclass
+class Server:
+    """A running server and the seconds from its start to its first good answer."""
+
+    process: subprocess.Popen[bytes]
+    port: int
+    cold_start_s: float
+
+    def resident_mb(self) -> float:
+        """Resident memory now, in MiB."""
+        status = Path(f"/proc/{self.process.pid}/status")
+        if status.exists():
+            text = next(line for line in status.read_text().splitlines() if line.startswith("VmRSS"))
+            return int(text.split()[1]) / 1024
+        said = subprocess.run(["ps", "-o", "rss=", "-p", str(self.process.pid)], capture_output=True, text=True, check=True)
+        return int(said.stdout) / 1024
+
+    def cpu_s(self) -> float | None:
+        """Processor seconds used so far; None where /proc is absent."""
+        stat = Path(f"/proc/{self.process.pid}/stat")
+        if not stat.exists():
+            return None
+        fields = stat.read_text().rpartition(")")[2].split()
+        return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
+
+
+@contextlib.contextmanager
+def served(command: Sequence[str], port: int, first: bytes, env: dict[str, str]) -> Iterator[Server]:
+    """Start a server on its core, wait until it answers `first` (a whole HTTP request) with 200, end it afterwards."""
+    began = time.perf_counter()
+    with on_core(SERVER_CORE):
+        process = subprocess.Popen(command, env={**os.environ, **env}, stdout=subprocess.DEVNULL)
+    try:
+        while not _answers(port, first):
+            if process.poll() is not None:
+                raise RuntimeError(f"{command} ended with code {process.returncode}")
+            if time.perf_counter() - began > START_S:
+                raise RuntimeError(f"{command} did not answer within {START_S:.0f} s")
+            time.sleep(0.01)
+        yield Server(process, port, time.perf_counter() - began)
+    finally:
+        process.send_signal(signal.SIGTERM)
+        try:
+            process.wait(timeout=15)
+        except subprocess.TimeoutExpired:
+            process.kill()
+            process.wait()
+
+
+def free_port() -> int:
+    """A port nobody listens on now."""
+    with socket.socket() as sock:
+        sock.bind(("127.0.0.1", 0))
+        port: int = sock.getsockname()[1]
+    return port
+
+
+def _answers(port: int, request: bytes) -> bool:
+    try:
+        with socket.create_connection(("127.0.0.1", port), timeout=START_S) as sock:
+            sock.sendall(request)
+            return sock.recv(64).startswith(b"HTTP/1.1 200")
+    except OSError:
+        return False

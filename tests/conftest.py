@@ -1,0 +1,77 @@
+"""Small systems with seeded histories of their own, in folders of their own, and nothing tracked in the background."""
+
+import os
+import runpy
+import shutil
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import pyarrow.parquet as pq
+import pytest
+
+os.environ["MODELWRIGHT_TRACKING"] = "off"
+
+SYSTEMS = Path(__file__).parent / "systems"
+EXAMPLE = Path(__file__).parents[1] / "examples" / "electricity"
+collect_ignore = ["systems"]
+
+
+@pytest.fixture(autouse=True)
+def no_home(monkeypatch: pytest.MonkeyPatch) -> None:
+    """State lies beside the system file, wherever the tests are started from."""
+    monkeypatch.delenv("MODELWRIGHT_HOME", raising=False)
+    monkeypatch.delenv("ONCE", raising=False)
+
+
+@pytest.fixture(scope="session")
+def histories(tmp_path_factory: pytest.TempPathFactory) -> Callable[[str], Path]:
+    """The folder of a system of `tests/systems` with its history, written once; not to be written to."""
+    made: dict[str, Path] = {}
+
+    def folder_of(name: str) -> Path:
+        if name not in made:
+            folder = made[name] = tmp_path_factory.mktemp(name)
+            shutil.copy(SYSTEMS / f"{name}.py", folder / "system.py")
+            runpy.run_path(str(folder / "system.py"))["write_history"](folder)
+        return made[name]
+
+    return folder_of
+
+
+@pytest.fixture
+def declare(tmp_path: Path, histories: Callable[[str], Path]) -> Iterator[Callable[..., Path]]:
+    """Puts a system and its history into a folder of its own; gives the system file. Words of the file may be replaced:
+
+    declare("sales", {'every("7d")': 'every("1d")'})
+    """
+
+    def put(name: str, replace: dict[str, str] | None = None) -> Path:
+        folder = tmp_path / name
+        shutil.copytree(histories(name), folder)
+        return edited(folder / "system.py", replace or {})
+
+    yield put
+
+
+@pytest.fixture
+def market(tmp_path: Path) -> Callable[..., Path]:
+    """Puts the electricity example with the first rows of its history into a folder of its own; gives the system file."""
+
+    def put(rows: int, replace: dict[str, str] | None = None) -> Path:
+        folder = tmp_path / "market"
+        (folder / "data").mkdir(parents=True)
+        shutil.copy(EXAMPLE / "system.py", folder)
+        pq.write_table(pq.read_table(EXAMPLE / "data/elec2.parquet").slice(0, rows), folder / "data/elec2.parquet")
+        return edited(folder / "system.py", replace or {})
+
+    return put
+
+
+def edited(file: Path, replace: dict[str, str]) -> Path:
+    """The file with words replaced, each of which must be there."""
+    text = file.read_text()
+    for old, new in replace.items():
+        assert old in text, f"{file.name} has no {old!r}"
+        text = text.replace(old, new)
+    file.write_text(text)
+    return file
