@@ -12,6 +12,8 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 
 END = b"\r\n\r\n"
+STUCK_S = 30.0
+"""A server that answers nobody for so long is stuck."""
 
 
 @dataclass(frozen=True)
@@ -32,9 +34,10 @@ class Load:
 
 def post(path: str, body: bytes) -> bytes:
     """A whole HTTP/1.1 request."""
-    return (
-        b"POST %s HTTP/1.1\r\nhost: 127.0.0.1\r\ncontent-type: application/json\r\ncontent-length: %d\r\n\r\n%s"
-        % (path.encode(), len(body), body)
+    return b"POST %s HTTP/1.1\r\nhost: 127.0.0.1\r\ncontent-type: application/json\r\ncontent-length: %d\r\n\r\n%s" % (
+        path.encode(),
+        len(body),
+        body,
     )
 
 
@@ -53,7 +56,10 @@ class _Connection:
 
     def answered(self) -> bool:
         """Read what is there; True once the whole answer is."""
-        got = self.got + self.sock.recv(65_536)
+        more = self.sock.recv(65_536)
+        if not more:
+            raise RuntimeError("the server closed a connection")
+        got = self.got + more
         head = got.find(END)
         if head >= 0:
             if not got.startswith(b"HTTP/1.1 200"):
@@ -62,8 +68,6 @@ class _Connection:
             if len(got) >= head + len(END) + int(got[at : got.find(b"\r", at)]):
                 self.got = b""
                 return True
-        elif not got:
-            raise RuntimeError("the server closed a connection")
         self.got = got
         return False
 
@@ -87,7 +91,10 @@ def drive(port: int, requests: Iterator[bytes], *, connections: int, warm_up_s: 
             last = began
             more = True
             while busy:
-                for key, _ in selector.select():
+                ready = selector.select(timeout=STUCK_S)
+                if not ready:
+                    raise RuntimeError(f"no answer for {STUCK_S:.0f} s")
+                for key, _ in ready:
                     one = key.data
                     if not one.answered():
                         continue

@@ -4,7 +4,9 @@ import contextlib
 import os
 import signal
 import socket
+import statistics
 import subprocess
+import tempfile
 import time
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
@@ -52,7 +54,9 @@ class Server:
         if status.exists():
             text = next(line for line in status.read_text().splitlines() if line.startswith("VmRSS"))
             return int(text.split()[1]) / 1024
-        said = subprocess.run(["ps", "-o", "rss=", "-p", str(self.process.pid)], capture_output=True, text=True, check=True)
+        said = subprocess.run(
+            ["ps", "-o", "rss=", "-p", str(self.process.pid)], capture_output=True, text=True, check=True
+        )
         return int(said.stdout) / 1024
 
     def cpu_s(self) -> float | None:
@@ -85,6 +89,19 @@ def served(command: Sequence[str], port: int, first: bytes, env: dict[str, str])
         except subprocess.TimeoutExpired:
             process.kill()
             process.wait()
+
+
+def fsync_ms(times: int = 50) -> float:
+    """Median milliseconds to make 32 KiB durable: what a commit waits for, and a sign of who else uses the disk."""
+    taken = []
+    with tempfile.TemporaryFile() as file:
+        for _ in range(times):
+            file.write(bytes(32_768))
+            file.flush()
+            began = time.perf_counter()
+            os.fsync(file.fileno())
+            taken.append(time.perf_counter() - began)
+    return 1e3 * statistics.median(taken)
 
 
 def free_port() -> int:

@@ -3,7 +3,7 @@
 import os
 import runpy
 import shutil
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from pathlib import Path
 
 import pyarrow.parquet as pq
@@ -39,7 +39,7 @@ def histories(tmp_path_factory: pytest.TempPathFactory) -> Callable[[str], Path]
 
 
 @pytest.fixture
-def declare(tmp_path: Path, histories: Callable[[str], Path]) -> Iterator[Callable[..., Path]]:
+def declare(tmp_path: Path, histories: Callable[[str], Path]) -> Callable[..., Path]:
     """Puts a system and its history into a folder of its own; gives the system file. Words of the file may be replaced:
 
     declare("sales", {'every("7d")': 'every("1d")'})
@@ -48,18 +48,20 @@ def declare(tmp_path: Path, histories: Callable[[str], Path]) -> Iterator[Callab
     def put(name: str, replace: dict[str, str] | None = None) -> Path:
         folder = tmp_path / name
         shutil.copytree(histories(name), folder)
-        return edited(folder / "system.py", replace or {})
+        file = edited(folder / "system.py", replace or {})
+        if replace:  # the words may be those that write the history
+            runpy.run_path(str(file))["write_history"](folder)
+        return file
 
-    yield put
+    return put
 
 
-@pytest.fixture
-def market(tmp_path: Path) -> Callable[..., Path]:
-    """Puts the electricity example with the first rows of its history into a folder of its own; gives the system file."""
+@pytest.fixture(scope="session")
+def market_of() -> Callable[..., Path]:
+    """Puts the electricity example with the first rows of its history into a folder; gives the system file."""
 
-    def put(rows: int, replace: dict[str, str] | None = None) -> Path:
-        folder = tmp_path / "market"
-        (folder / "data").mkdir(parents=True)
+    def put(folder: Path, rows: int, replace: dict[str, str] | None = None) -> Path:
+        (folder / "data").mkdir()
         shutil.copy(EXAMPLE / "system.py", folder)
         pq.write_table(pq.read_table(EXAMPLE / "data/elec2.parquet").slice(0, rows), folder / "data/elec2.parquet")
         return edited(folder / "system.py", replace or {})

@@ -2,7 +2,10 @@
 
 from typing import Any
 
-ANSWER = b'{"id":"bench-0-12345","prediction":true,"score":0.8123456789,"probabilities":{"false":0.1876543211,"true":0.8123456789},"release":"r1-000000000000"}'
+ANSWER = (
+    b'{"id":"bench-0-12345","prediction":true,"score":0.8123456789,'
+    b'"probabilities":{"false":0.1876543211,"true":0.8123456789},"release":"r1-000000000000"}'
+)
 HEADERS = [(b"content-type", b"application/json"), (b"content-length", b"%d" % len(ANSWER))]
 
 

@@ -19,18 +19,18 @@ from benchmarks.serving.work import Work
 CONNECTIONS = 32
 ROUNDS = 3
 WARM_UP_S, SECONDS = 1.0, 4.0
-MOST = 200_000
+MOST = 120_000
 """Requests made for one run; far more than any run sends in its time."""
 UVICORN = (sys.executable, "-m", "uvicorn", "--no-access-log", "--log-level", "warning", "--port")
 
 
-def compare(work: Work, folder: Path) -> dict[str, Any]:
+def compare(work: Work) -> dict[str, Any]:
     """Every server's medians over the rounds, by its name, and how many times the naive server's rate each reaches."""
     runs: dict[str, list[dict[str, float]]] = {}
     for number in range(ROUNDS):
         runs.setdefault("naive", []).append(_naive(work))
-        runs.setdefault("ours", []).append(_ours(work, folder, f"run-{number}", outcomes=False))
-    runs["ours, with outcomes"] = [_ours(work, folder, "outcomes", outcomes=True)]
+        runs.setdefault("ours", []).append(_ours(work, f"run-{number}", outcomes=False))
+    runs["ours, with outcomes"] = [_ours(work, "outcomes", outcomes=True)]
     runs["ceiling"] = [_ceiling(work)]
     servers: dict[str, Any] = {}
     for name, found in runs.items():
@@ -54,7 +54,7 @@ def _ceiling(work: Work) -> dict[str, float]:
         return _figures(server, _drive(server, itertools.cycle(work.requests("ceiling", 10_000))))
 
 
-def _ours(work: Work, folder: Path, run: str, *, outcomes: bool) -> dict[str, float]:
+def _ours(work: Work, run: str, *, outcomes: bool) -> dict[str, float]:
     port = free_port()
     workspace = work.workspace_copy(run)
     command = [
@@ -63,7 +63,7 @@ def _ours(work: Work, folder: Path, run: str, *, outcomes: bool) -> dict[str, fl
     ]  # fmt: skip
     requests = work.requests(run, MOST)
     given = _with_outcomes(requests, run) if outcomes else iter(requests)
-    with served(command, port, next(work.requests("first", 1).__iter__()), {}) as server:
+    with served(command, port, work.requests("first", 1)[0], {}) as server:
         load = _drive(server, given)
         found = _figures(server, load)
     _check_logged(workspace, work, load, outcomes=outcomes)
@@ -92,3 +92,20 @@ def _figures(server: Server, load: Load) -> dict[str, float]:
         "resident_mb": server.resident_mb(),
         "cold_start_s": server.cold_start_s,
     }
+
+
+def _check_logged(workspace: Path, work: Work, load: Load, *, outcomes: bool) -> None:
+    """RuntimeError where the log does not hold one row for each that was acknowledged: then we would have measured less."""
+    from modelwright.core.clock import SystemClock
+    from modelwright.lake.log import Log
+    from modelwright.lake.rows import LogSchema
+    from modelwright.lake.workspace import Workspace
+    from modelwright.release.folder import open_release
+
+    release = open_release(work.release)
+    label = release.manifest.label
+    with Log.open(Workspace(workspace), LogSchema(release.contract, label.name, label.kind), SystemClock()) as log:
+        counts = log.counts()
+    seen = counts["predictions"] + (counts["outcomes"] - work.outcomes if outcomes else 0)
+    if seen != load.sent + 1:  # and the first one, which the cold start waited for
+        raise RuntimeError(f"{load.sent + 1} requests were answered and the log holds {seen} rows of them: {counts}")

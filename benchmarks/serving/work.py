@@ -36,6 +36,7 @@ class Work:
     events: list[dict[str, Any]]
     end: datetime
     features: int
+    outcomes: int
 
     def requests(self, run: str, count: int) -> list[bytes]:
         """`count` predict requests that no other run has sent."""
@@ -45,7 +46,9 @@ class Work:
         """Their bodies."""
         rows = self.events
         return [
-            json.dumps({"id": f"{run}-{i}", "at": (self.end + (i + 1) * STEP).isoformat(), **rows[i % len(rows)]}).encode()
+            json.dumps(
+                {"id": f"{run}-{i}", "at": (self.end + (i + 1) * STEP).isoformat(), **rows[i % len(rows)]}
+            ).encode()
             for i in range(count)
         ]
 
@@ -79,11 +82,14 @@ def prepare(folder: Path) -> Work:
     system = load(EXAMPLE)
     with open_log(system, Workspace(workspace), readonly=True) as log:
         examples = read_material(log, system).examples
+        outcomes = log.counts()["outcomes"]
         event_rows = log.events().select(system.contract.names).slice(len(examples) - NAIVE_BODIES).to_pylist()
     opened = open_release(release)
     columns = opened.manifest.inputs
     split = split_by_time(examples, int(datetime.now(UTC).timestamp() * 1e6), system.validation_us)
-    estimator = fit(system.model, system.seed, examples.rows.take(split.train), columns, split.train_outcomes, system.label)
+    estimator = fit(
+        system.model, system.seed, examples.rows.take(split.train), columns, split.train_outcomes, system.label
+    )
     rows = examples.rows.take(slice(len(examples) - NAIVE_BODIES, None))
     apart = np.abs(estimator.predict_proba(data_frame(rows, columns))[:, 1] - opened.predict(rows).score).max()
     if apart > 1e-9:
@@ -96,8 +102,11 @@ def prepare(folder: Path) -> Work:
         workspace=workspace,
         release=release,
         pickle=pickled,
-        naive=[post("/predict", json.dumps(dict(zip(names, row, strict=True))).encode()) for row in rows.numbers.tolist()],
+        naive=[
+            post("/predict", json.dumps(dict(zip(names, row, strict=True))).encode()) for row in rows.numbers.tolist()
+        ],
         events=[{name: value for name, value in row.items() if name != "at"} for row in event_rows],
         end=event_rows[-1]["at"],
+        outcomes=outcomes,
         features=len(names) - (len(system.contract.names) - 1),
     )

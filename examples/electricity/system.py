@@ -43,7 +43,7 @@ system = mw.System(
     source=source.files("data/elec2.parquet"),
     features=[market],
     label=mw.Label("up", bool, delay="30m"),  # up or down against the last day's mean, known half an hour later
-    model=LGBMClassifier(n_estimators=100, verbose=-1),
+    model=LGBMClassifier(n_estimators=100, n_jobs=1, verbose=-1),
     metric="accuracy",
     gates=[gate.metric("accuracy", at_least=0.7)],
     retrain=[retrain.every("30d"), retrain.on_decay(drop=0.05)],

@@ -90,7 +90,12 @@ def test_numbers_that_json_does_not_know_are_refused(server: Any, payment: Any, 
 @pytest.mark.parametrize("depth", [500, 100_000])
 def test_nesting_is_refused_wherever_it_stands(server: Any, payment: Any, depth: int) -> None:
     deep = b"[" * depth + b"]" * depth
-    for route, member in (("/predict", b"amount"), ("/predict", b"nobody"), ("/outcomes", b"outcome"), ("/outcomes", b"x")):
+    for route, member in (
+        ("/predict", b"amount"),
+        ("/predict", b"nobody"),
+        ("/outcomes", b"outcome"),
+        ("/outcomes", b"x"),
+    ):
         reply = server.post(route, b'{"id": "deep", "%s": %s}' % (member, deep))
         assert reply.status in (400, 422), (route, member)
     objects = b'{"a":' * depth + b"1" + b"}" * depth
@@ -240,7 +245,7 @@ def test_a_client_that_asks_first_is_told_before_it_sends(server: Any) -> None:
 
 
 def test_a_body_without_an_end_is_cut_off(server: Any) -> None:
-    with pytest.raises(OSError):
+    with pytest.raises((ConnectionResetError, BrokenPipeError)):
         chunked(server, 4 << 30)
 
 
@@ -270,7 +275,9 @@ def test_a_wrong_method_is_told_which_are_right(server: Any) -> None:
     assert reply.headers["allow"] == "GET, HEAD"
 
 
-@pytest.mark.parametrize("path", ["/nothing", "/predict/", "//predict", "/../etc/passwd", "/%2e%2e/x", "/" + "x" * 5_000])
+@pytest.mark.parametrize(
+    "path", ["/nothing", "/predict/", "//predict", "/../etc/passwd", "/%2e%2e/x", "/" + "x" * 5_000]
+)
 def test_an_unknown_route_is_not_found(server: Any, path: str) -> None:
     for method in ("GET", "POST"):
         assert len(refused(server.ask(method, path), 404)["detail"]) < 600
@@ -293,7 +300,9 @@ def test_the_content_type_is_not_asked_for(server: Any, payment: Any) -> None:
 
 
 def test_odd_texts_are_texts(server: Any, payment: Any) -> None:
-    for number, text in enumerate(["", " ", "\x00", "\u2028", "💳" * 1000, "x" * 1_000_000, '"; drop table', "\ufeff", "NaN"]):
+    for number, text in enumerate(
+        ["", " ", "\x00", "\u2028", "💳" * 1000, "x" * 1_000_000, '"; drop table', "\ufeff", "NaN"]
+    ):
         body = payment(f"odd{number}", card=text, merchant=text, country=text)
         first = server.post("/predict", body)
         assert first.status == 200, first.body

@@ -58,7 +58,7 @@ system = mw.System(
 def write_history(folder: Path, rows: int = 1_500) -> None:
     """Seeded payments over 100 days, in time order; every 50th has no country, every 70th no outcome."""
     random = np.random.default_rng(7)
-    at = datetime(2026, 1, 1)
+    at = datetime(2024, 1, 1)
     with (folder / "disputes.csv").open("w", newline="") as out:
         write = csv.writer(out)
         write.writerow(["payment", "card", "at", "amount", "country", "disputed"])

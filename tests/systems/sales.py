@@ -45,7 +45,7 @@ def write_history(folder: Path, rows: int = 1_200) -> None:
         write = csv.writer(out)
         write.writerow(["at", "shop", "warmth", "holiday", "visitors", "sold"])
         for i in range(rows):
-            at = datetime(2026, 3, 1) + timedelta(hours=i // 3)
+            at = datetime(2024, 3, 1) + timedelta(hours=i // 3)
             warmth = round(15 + 10 * np.sin(i / 40) + float(random.normal()), 2)
             holiday = i // 3 % 50 < 8
             level = (1 if i < rows * 0.6 else 2) * (20 + (i % 3) * 5)

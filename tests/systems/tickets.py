@@ -49,7 +49,7 @@ system = mw.System(
 def write_history(folder: Path, rows: int = 1_000) -> None:
     """Seeded tickets, one an hour or so."""
     random = np.random.default_rng(3)
-    at = datetime(2026, 6, 1)
+    at = datetime(2024, 6, 1)
     with (folder / "tickets.csv").open("w", newline="") as out:
         write = csv.writer(out)
         write.writerow(["ticket", "at", "topic", "words", "queue"])

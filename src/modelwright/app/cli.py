@@ -4,6 +4,7 @@ Exit codes: 0 done, 1 the work failed, 2 the call or the declaration is wrong, 1
 """
 
 import argparse
+import math
 import os
 import sys
 from collections.abc import Callable, Sequence
@@ -21,7 +22,7 @@ class Parser(argparse.ArgumentParser):
 
     def error(self, message: str) -> NoReturn:
         """Raise instead of printing usage."""
-        raise UsageError(f"{self.prog}: {message}; see `{self.prog} --help`")
+        raise UsageError(f"{message}; see `{self.prog} --help`")
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -31,7 +32,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         handler: Handler = options.handler
         return handler(options)
     except ModelwrightError as error:
-        print(f"modelwright: {error}", file=sys.stderr)
+        print(f"modelwright: {' '.join(str(error).splitlines())}", file=sys.stderr)
         return 2 if isinstance(error, (UsageError, DeclarationError)) else 1
     except KeyboardInterrupt:
         print("modelwright: interrupted; what was acknowledged is in the log", file=sys.stderr)
@@ -132,14 +133,23 @@ def parser() -> Parser:
 
 def _address(sub: argparse.ArgumentParser) -> None:
     sub.add_argument("--host", default="127.0.0.1", help="address to listen on (default 127.0.0.1)")
-    sub.add_argument("--port", type=int, default=8000, help="port to listen on (default 8000; 0 picks a free one)")
+    sub.add_argument("--port", type=_port, default=8000, help="port to listen on (default 8000; 0 picks a free one)")
 
 
 def _share(text: str) -> float:
-    value = float(text)
+    try:
+        value = float(text)
+    except ValueError:
+        value = math.nan
     if not 0 < value < 1:
         raise argparse.ArgumentTypeError(f"{text} is no share: give a number between 0 and 1, such as 0.2")
     return value
+
+
+def _port(text: str) -> int:
+    if not (text.isascii() and text.isdigit() and int(text[:6]) <= 65535):
+        raise argparse.ArgumentTypeError(f"{text} is no port: give a number up to 65535, or 0 for a free one")
+    return int(text)
 
 
 def _print_json(answer: Any) -> None:
@@ -330,7 +340,7 @@ def _run(options: argparse.Namespace) -> int:
     from modelwright.app.system import load
 
     if options.replay is None and (options.seconds is not None):
-        raise UsageError("modelwright run: --seconds goes with --replay FILE")
+        raise UsageError("--seconds goes with --replay FILE; see `modelwright run --help`")
     return run(
         load(options.system),
         RunOptions(

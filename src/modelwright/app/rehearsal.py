@@ -10,6 +10,7 @@ from modelwright.control.candidate import describe_model, load_release
 from modelwright.control.material import Material
 from modelwright.control.rehearse import Rehearsed
 from modelwright.core.clock import iso
+from modelwright.core.errors import ReleaseError
 from modelwright.lake.journal import Journal, JournalRow
 from modelwright.lake.workspace import Workspace
 from modelwright.monitoring.drift import count_columns
@@ -52,20 +53,19 @@ class Replayed:
         self.workspace = releases
         account = done.ledger.account
         order = np.argsort(np.array(account.event_seq), kind="stable")  # positions: in the order of the events
+        self.positions: Array = np.array(account.event_seq, dtype=np.int64)[order]
         classes = done.ledger.classes
         self.at_us: Array = np.array(account.at_us)[order]
         self.outcomes = as_outcomes(account.outcome, classes)[order]
         self.said = as_predictions(account.scored, classes).take(order)
         self.by = np.array([one.release for one in account.scored], dtype=object)[order]
 
-    def would_have_said(self, release: Release) -> Predictions:
-        """What one release alone would have answered to the same events."""
-        examples = self.material.examples
-        rows = self.material.rows_for(release.manifest)
-        known = np.flatnonzero(examples.first_known_us < np.iinfo(np.int64).max)
-        replayed = known[known >= self.done.start]
-        said = release.predict(rows.take(slice(self.done.start, None)))
-        return said.take(replayed - self.done.start)
+    def would_have_said(self, release: Release) -> Predictions | None:
+        """What one release alone would have answered to the same events; None where it cannot answer all of them."""
+        try:
+            return release.predict(self.material.rows_for(release.manifest).take(self.positions))
+        except ReleaseError:
+            return None
 
     def figure(self, said: Predictions, rows: Array | slice = slice(None)) -> float | None:
         """The steering metric over some of the events."""
@@ -87,7 +87,7 @@ def result_of(
         metric=system.metric.name,
         frozen=None if frozen is None else replayed.figure(frozen),
         self_running=replayed.figure(replayed.said),
-        baseline=replayed.figure(baseline),
+        baseline=None if baseline is None else replayed.figure(baseline),
         predictions=done.ledger.predictions,
         trainings=kinds.count("trained"),
         promotions=kinds.count("promoted") - 1,
@@ -132,7 +132,7 @@ def decision(row: JournalRow) -> dict[str, Any]:
     return {name: getattr(row, name) for name in ("seq", "at", "kind", "release", "summary", "evidence")}
 
 
-def _series(replayed: Replayed, frozen: Predictions | None, baseline: Predictions) -> dict[str, list[Any]]:
+def _series(replayed: Replayed, frozen: Predictions | None, baseline: Predictions | None) -> dict[str, list[Any]]:
     at_us = replayed.at_us
     edges = np.linspace(at_us[0], at_us[-1] + 1, BUCKETS + 1).astype(np.int64)
     cuts = np.searchsorted(at_us, edges)
@@ -145,7 +145,7 @@ def _series(replayed: Replayed, frozen: Predictions | None, baseline: Prediction
         series["n"].append(int(end - begin))
         series["self_running"].append(replayed.figure(replayed.said, rows))
         series["frozen"].append(None if frozen is None else replayed.figure(frozen, rows))
-        series["baseline"].append(replayed.figure(baseline, rows))
+        series["baseline"].append(None if baseline is None else replayed.figure(baseline, rows))
     return series
 
 

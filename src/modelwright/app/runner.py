@@ -98,10 +98,11 @@ class Runner:
     def look(self) -> None:
         """Read what the log has new, and what others (serving, a person) have decided."""
         self.reader.catch_up()
-        known = {row.seq for row in self.rows[-20:]}
-        others = [row for row in self._log.journal.rows(after=self._seen) if row.seq not in known]
-        if others:
-            self._take(others)
+        known = {row.seq for row in self.rows[-50:]}
+        fresh = list(self._log.journal.rows(after=self._seen))
+        if fresh:
+            self._seen = fresh[-1].seq
+            self._take([row for row in fresh if row.seq not in known])
 
     def decide(self, now_us: int) -> None:
         """One decision point."""
@@ -145,7 +146,6 @@ class Runner:
     def _take(self, rows: list[JournalRow]) -> None:
         for row in rows:
             self._console.print(decision_line(row), soft_wrap=True)
-            self._seen = max(self._seen, row.seq)
         self.rows += rows
         self.board.decided(rows)
         track(self._system, self._log.workspace, rows)
@@ -168,11 +168,10 @@ class Runner:
 
     def _status_line(self) -> Text:
         board = self.board
-        counts = self._log.counts()
         line = Text()
         line.append(f" {board.phase} ", style="black on cyan" if board.phase != "training" else "black on yellow")
         line.append(f"  {iso(self._clock.now_us())[:16].replace('T', ' ')}", style="dim")
-        line.append(f"  {counts['predictions']:,} predictions, {counts['outcomes']:,} outcomes")
+        line.append(f"  {self.reader.ledger.predictions:,} predictions, {self.reader.ledger.outcomes:,} outcomes")
         if board.replay is not None:
             line.append(f"  {board.replay['done']:.0%}", style="bold")
         figure = board.figure(self.reader.ledger.account, slice(None)) if board.mode == "replay" else None

@@ -6,7 +6,9 @@ when its parent is gone.
 """
 
 import asyncio
-import contextlib
+import errno
+import gc
+import signal
 import socket
 import sys
 from collections.abc import Callable
@@ -19,7 +21,7 @@ import uvicorn
 from modelwright.app.console import render_console
 from modelwright.control.rollback import roll_back
 from modelwright.core.clock import Clock, SimulatedClock, SystemClock
-from modelwright.core.errors import ReleaseError, UsageError
+from modelwright.core.errors import ModelwrightError, UsageError
 from modelwright.lake.journal import Pointer
 from modelwright.lake.log import Log
 from modelwright.lake.rows import LogSchema
@@ -28,9 +30,14 @@ from modelwright.release.folder import open_release
 from modelwright.serving.dataplane import Dataplane
 from modelwright.serving.http import HttpApp, Page
 from modelwright.serving.live import LiveRelease
+from modelwright.serving.transport import OneWrite
 from modelwright.spec.contract import Contract
 from modelwright.spec.label import LabelSpec
 
+_REMEDY = {
+    errno.EADDRINUSE: "stop what uses it, or give another --port (0 picks a free one)",
+    errno.EACCES: "give a --port above 1023",
+}
 FOLLOW_S = 0.05
 """How often the pointer is looked at, in seconds."""
 CONSOLE_NOTE = "console"
@@ -56,12 +63,14 @@ def listen(host: str, port: int) -> socket.socket:
     try:
         sock.bind((host, port))
         sock.listen(2048)
-    except (OSError, OverflowError) as error:
+    except OverflowError:
         sock.close()
-        said = getattr(error, "strerror", None) or str(error)
-        raise UsageError(
-            f"cannot listen on {host}:{port}: {said.lower()}; stop what uses it or give another --port"
-        ) from None
+        raise UsageError(f"cannot listen on {host}:{port}: a port is a number up to 65535") from None
+    except OSError as error:
+        sock.close()
+        said = (error.strerror or str(error)).lower()
+        remedy = _REMEDY.get(error.errno or 0, "give an address of this machine with --host")
+        raise UsageError(f"cannot listen on {host}:{port}: {said}; {remedy}") from None
     return sock
 
 
@@ -75,12 +84,15 @@ class Follower:
         self._loaded: dict[str, LiveRelease] = {}
 
     async def follow(self) -> None:
-        """Look at the pointer for ever."""
+        """Look at the pointer for ever. What cannot be loaded is said once, and what is live stays live."""
+        said = ""
         while True:
             try:
                 await self.look()
-            except ReleaseError as error:
-                print(f"modelwright: {error}", file=sys.stderr)
+            except ModelwrightError as error:
+                if str(error) != said:
+                    said = str(error)
+                    print(f"modelwright: {error}", file=sys.stderr, flush=True)
             await asyncio.sleep(FOLLOW_S)
 
     async def look(self) -> None:
@@ -109,12 +121,19 @@ def serve_socket(
     *,
     ready: Callable[[], None] = lambda: None,
 ) -> None:
-    """Serve until SIGTERM or SIGINT, then let the requests in flight finish."""
+    """Serve until SIGTERM or SIGINT, then let the requests in flight finish.
+
+    Returns after a SIGTERM; a SIGINT goes on as KeyboardInterrupt.
+    """
+    # uvicorn sends itself the signal again when it has finished, which would end us before our files are closed.
+    signal.signal(signal.SIGTERM, lambda number, frame: None)
     config = uvicorn.Config(
-        app, loop="none", http="httptools", ws="none", lifespan="off", interface="asgi3", access_log=False,
-        log_level="warning", timeout_graceful_shutdown=10, server_header=False, date_header=False, timeout_keep_alive=75,
+        app, loop="none", http=OneWrite, ws="none", lifespan="off", interface="asgi3", access_log=False,
+        log_level="warning", timeout_graceful_shutdown=10, server_header=False, date_header=False,
+        proxy_headers=False, timeout_keep_alive=75,
     )  # fmt: skip
     server = uvicorn.Server(config)
+    gc.freeze()  # what is loaded stays: no collection has to look through it again
 
     async def main() -> None:
         tasks = [asyncio.create_task(start(server)) for start in background]
@@ -131,14 +150,16 @@ def serve_socket(
         factory: Any = uvloop.new_event_loop
     except ImportError:
         factory = None
-    with asyncio.Runner(loop_factory=factory) as runner, contextlib.suppress(KeyboardInterrupt):
+    with asyncio.Runner(loop_factory=factory) as runner:
         runner.run(main())
 
 
 async def stop_with_parent(server: uvicorn.Server) -> None:
     """End when the pipe from the parent closes: no serving process outlives its controller."""
-    loop = asyncio.get_running_loop()
-    await loop.run_in_executor(None, sys.stdin.buffer.read)
+    loop, closed = asyncio.get_running_loop(), asyncio.Event()
+    loop.add_reader(sys.stdin.fileno(), closed.set)  # nothing is ever written to it
+    await closed.wait()
+    loop.remove_reader(sys.stdin.fileno())
     server.should_exit = True
 
 

@@ -54,6 +54,7 @@ class Watch:
             TimeElapsedColumn(),
             console=console,
             transient=True,
+            disable=not console.is_terminal,
         )
         self._task = self._progress.add_task(title, total=None)
 

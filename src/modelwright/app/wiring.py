@@ -14,6 +14,8 @@ from modelwright.spec.system import System
 
 FOLDER = ".modelwright"
 Trial = Literal["rehearsal", "replay"]
+BEGIN = {"rehearsal": "`modelwright rehearse`", "replay": "`modelwright run --replay FILE`"}
+"""The command that makes a trial's log."""
 
 
 def workspace_of(system: System) -> Workspace:
@@ -35,7 +37,8 @@ def log_schema(system: System) -> LogSchema:
 def open_log(system: System, workspace: Workspace, clock: Clock | None = None, *, readonly: bool = False) -> Log:
     """The log of a workspace. With `readonly` it must exist; UsageError says which command makes it."""
     if readonly and not workspace.log.exists():
-        raise UsageError(f"{workspace.root} holds no log yet; begin with `modelwright train` or `modelwright run`")
+        begin = BEGIN.get(workspace.root.name, "`modelwright train` or `modelwright run`")
+        raise UsageError(f"{workspace.root} holds no log yet; begin with {begin}")
     return Log.open(workspace, log_schema(system), clock or SystemClock(), readonly=readonly)
 
 

@@ -17,7 +17,7 @@ import numpy as np
 
 from modelwright.control.figures import common_files, references_of, requirements, with_figures
 from modelwright.control.material import Material
-from modelwright.core.errors import ReleaseError, TrainingError
+from modelwright.core.errors import ReleaseError, TrainingError, first_line
 from modelwright.gates.trial import HeldBackTrial
 from modelwright.optimize.form import served_form
 from modelwright.registry.card import card
@@ -122,8 +122,9 @@ def train_candidate(
     )
     baseline = _baseline_said(system, material, split, best_baseline(system, material, split))
     trial_of = {"candidate": said, "baseline": baseline}
-    if champion is not None:
-        trial_of["champion"] = champion.predict(material.rows_for(champion.manifest).take(split.held_back))
+    champion_said = None if champion is None else _champion_said(champion, material, split)
+    if champion_said is not None:
+        trial_of["champion"] = champion_said
     trial = HeldBackTrial(split.held_back_outcomes, trial_of)
     verdicts = tuple(_finite(gate.judge(trial, system.metric.name)) for gate in system.gates)
     seconds.judge = time.perf_counter() - clock
@@ -219,9 +220,15 @@ def _held_back_predictions(
     except ReleaseError as error:
         raise TrainingError(str(error)) from None
     except Exception as error:
-        raise TrainingError(
-            f"{model} failed to predict {len(rows)} held-back rows: {type(error).__name__}: {error}"
-        ) from error
+        raise TrainingError(f"{model} failed to predict {len(rows)} held-back rows: {first_line(error)}") from error
+
+
+def _champion_said(champion: Release, material: Material, split: Split) -> Predictions | None:
+    """None where it cannot answer the held-back rows: what has failed, or is of another declaration, is no rival."""
+    try:
+        return champion.predict(material.rows_for(champion.manifest).take(split.held_back))
+    except ReleaseError:
+        return None
 
 
 def _score(said: Predictions) -> Array | None:

@@ -129,7 +129,7 @@ class Rehearsal:
             now_us = self._next_decision(clock.now_us(), next_us)
             clock.advance(now_us)
             upto = int(np.searchsorted(examples.at_us, now_us, side="left"))
-            self._answer(position, upto, now_us)
+            self._answer(position, upto)
             known = int(np.searchsorted(examples.known_us, now_us, side="right"))
             for place in range(outcome, known):
                 self.ledger.known(int(examples.outcome_of[place]), examples.outcome[place])
@@ -144,32 +144,46 @@ class Rehearsal:
         check = self._system.check_us
         return max(now_us // check + 1, next_us // check + 1) * check
 
-    def _answer(self, position: int, upto: int, now_us: int) -> None:
+    def _answer(self, position: int, upto: int) -> None:
         pointer = self._journal.pointer()
         at_us = self._material.examples.at_us
         champion, challenger = pointer.champion, pointer.challenger
         assert champion is not None
+        said: Scored | None
         for place in range(position, upto):
             try:
                 said = self._ahead(champion).at(place, len(at_us))
             except ReleaseError as error:
-                self._tell(place, len(at_us), self._controller.roll_back(now_us, champion, str(error), {"errors": 1}))
-                pointer = self._journal.pointer()
-                if pointer.champion == champion or pointer.champion is None:
-                    raise
-                champion, challenger = pointer.champion, None
-                said = self._ahead(champion).at(place, len(at_us))
-            self.ledger.predicted(place, int(at_us[place]), said)
-            self._served[champion] = self._served.get(champion, 0) + 1
+                instead = self._instead(place)
+                if instead is not None:
+                    self._failed(place, champion, error)
+                    champion, challenger, said = instead.release, None, instead
+                else:  # nobody can answer it: as when serving, the request fails and nothing is decided
+                    said = None
+            if said is not None:
+                self.ledger.predicted(place, int(at_us[place]), said)
+                self._served[champion] = self._served.get(champion, 0) + 1
             if challenger is not None:
                 try:
                     theirs = self._ahead(challenger).at(place, len(at_us))
                     self.ledger.predicted(place, int(at_us[place]), theirs, challenger=True)
                 except ReleaseError as error:
-                    self._tell(
-                        place, len(at_us), self._controller.roll_back(now_us, challenger, str(error), {"errors": 1})
-                    )
+                    self._failed(place, challenger, error)
                     challenger = None
+
+    def _instead(self, place: int) -> Scored | None:
+        """What the release before the champion says of an event; None where there is none or it fails too."""
+        previous = self._journal.pointer().previous
+        try:
+            return None if previous is None else self._ahead(previous).at(place, len(self._material.examples))
+        except ReleaseError:
+            return None
+
+    def _failed(self, place: int, release: str, error: ReleaseError) -> None:
+        """A release cannot answer an event: it is taken out of service at that event's time, as serving does it."""
+        at_us = self._material.examples.at_us
+        rows = self._controller.roll_back(int(at_us[place]), release, str(error), {"errors": 1})
+        self._tell(place, len(at_us), rows)
 
     def _ahead(self, name: str) -> ScoredAhead:
         if name not in self._scored:

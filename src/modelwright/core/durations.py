@@ -15,6 +15,8 @@ _UNIT_US = {
     "d": 86_400_000_000,
     "w": 604_800_000_000,
 }
+LONGEST_US = 3_652_425 * _UNIT_US["d"]
+"""Added to any instant of the years 1 to 9999 it fits 64 bits."""
 _FORM = re.compile(r"(\d+)\s*(us|ms|s|m|h|d|w)")
 
 
@@ -40,6 +42,8 @@ def duration_us(value: str | timedelta, what: str = "duration") -> int:
         micros = int(match[1]) * _UNIT_US[match[2]]
     if micros <= 0:
         raise DeclarationError(f"{what}={value!r} must be longer than nothing")
+    if micros > LONGEST_US:
+        raise DeclarationError(f"{what}={value!r} is longer than ten thousand years; give a shorter one")
     return micros
 
 

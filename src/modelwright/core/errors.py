@@ -21,6 +21,16 @@ class ModelwrightError(Exception):
     """Base of all errors raised on purpose; `str(error)` is one line a user can act on."""
 
 
+def first_line(error: BaseException) -> str:
+    """What somebody else's error says, in one line.
+
+    >>> first_line(ValueError("two\\nlines")), first_line(KeyError())
+    ('ValueError: two', 'KeyError')
+    """
+    text = str(error).strip()
+    return f"{type(error).__name__}: {text.splitlines()[0]}" if text else type(error).__name__
+
+
 class DeclarationError(ModelwrightError):
     """A declaration that cannot be: names the class, the field and the remedy."""
 

@@ -39,6 +39,6 @@ def better_than(rival: Literal["baseline", "champion"], *, by: float = 0.0) -> B
     """The candidate must beat the baseline, or the champion of the day, in the steering metric by more than `by`."""
     if rival not in RIVALS:
         raise DeclarationError(f"gate.better_than({rival!r}): the rival is one of {', '.join(map(repr, RIVALS))}")
-    if not by >= 0:
+    if not (isinstance(by, (int, float)) and by >= 0):
         raise DeclarationError(f"gate.better_than({rival!r}, by={by!r}): by is 0 or more")
     return BetterThanGate(rival=rival, by=by)

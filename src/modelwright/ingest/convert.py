@@ -215,7 +215,7 @@ def _parse_time(value: Any) -> int:
         return to_us(value)
     if isinstance(value, str):
         try:
-            return to_us(datetime.fromisoformat(value.strip()))
+            return to_us(datetime.fromisoformat(value.strip().upper()))
         except ValueError:
             pass
     raise ValueError(f"{value!r} is not a time such as 2026-01-31T12:00:00Z")

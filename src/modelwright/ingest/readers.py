@@ -7,7 +7,7 @@ A reader yields `Raw` batches: a table whose columns carry the file's own names,
 import gzip
 import os
 import zlib
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -89,30 +89,33 @@ def _read_csv(path: Path) -> Iterator[Raw]:
         if not header.endswith(b"\n"):
             yield none  # the file ends in its header
             return
-        reader = csv.open_csv(
-            pa.PythonFile(_open(path), mode="r"),
-            # Threads would lose the row numbers that a quarantined row is reported with.
-            read_options=csv.ReadOptions(use_threads=False, block_size=BLOCK_BYTES),
-            parse_options=csv.ParseOptions(delimiter=delimiter, newlines_in_values=True, invalid_row_handler=note),
-            convert_options=csv.ConvertOptions(
-                column_types=dict.fromkeys(names, pa.string()), strings_can_be_null=False
-            ),
-        )
-        number = 0
-        skipped: set[int] = set()  # outlives a batch: the reader is a block ahead of what it yields
-        for batch in reader:
-            skipped.update(row for row, _, _ in broken)
-            numbers: list[int] = []
-            while len(numbers) < batch.num_rows:
-                number += 1
-                if number not in skipped:
-                    numbers.append(number)
-            yield Raw(pa.Table.from_batches([batch]), numbers, list(broken))
-            broken.clear()
+        with _open(path) as file, _open_csv(file, names, delimiter, note) as reader:
+            number = 0
+            skipped: set[int] = set()  # outlives a batch: the reader is a block ahead of what it yields
+            for batch in reader:
+                skipped.update(row for row, _, _ in broken)
+                numbers: list[int] = []
+                while len(numbers) < batch.num_rows:
+                    number += 1
+                    if number not in skipped:
+                        numbers.append(number)
+                yield Raw(pa.Table.from_batches([batch]), numbers, list(broken))
+                broken.clear()
         # Rows refused after the last good one, and the header of a file without any row.
         yield none
     except (pa.ArrowInvalid, pa.ArrowKeyError, UnicodeDecodeError, *_BAD_GZIP) as error:
         raise DataError(f"{path} is not readable as CSV in UTF-8: {_first_line(error)}") from None
+
+
+def _open_csv(file: Any, names: list[str], delimiter: str, refused: Callable[[Any], str]) -> Any:
+    """A streaming reader of that file, every column a text; `refused` is asked about rows of another width."""
+    return csv.open_csv(
+        pa.PythonFile(file, mode="r"),
+        # Threads would lose the row numbers that a quarantined row is reported with.
+        read_options=csv.ReadOptions(use_threads=False, block_size=BLOCK_BYTES),
+        parse_options=csv.ParseOptions(delimiter=delimiter, newlines_in_values=True, invalid_row_handler=refused),
+        convert_options=csv.ConvertOptions(column_types=dict.fromkeys(names, pa.string()), strings_can_be_null=False),
+    )
 
 
 def _header(path: Path) -> bytes:
@@ -127,11 +130,11 @@ def _header(path: Path) -> bytes:
 
 def _read_parquet(path: Path) -> Iterator[Raw]:
     try:
-        file = pq.ParquetFile(path)
-        number = 0
-        for batch in file.iter_batches(BATCH_ROWS):
-            yield Raw(pa.Table.from_batches([batch]), list(range(number + 1, number + batch.num_rows + 1)))
-            number += batch.num_rows
+        with pq.ParquetFile(path) as file:
+            number = 0
+            for batch in file.iter_batches(BATCH_ROWS):
+                yield Raw(pa.Table.from_batches([batch]), list(range(number + 1, number + batch.num_rows + 1)))
+                number += batch.num_rows
     except (pa.ArrowInvalid, OSError) as error:
         raise DataError(f"{path} is not readable as Parquet: {_first_line(error)}") from None
 

@@ -58,7 +58,7 @@ def arrow_schema(schema: LogSchema, name: TableName) -> pa.Schema:
             ("made_at", INSTANT),
             ("release", pa.string()),
             ("role", pa.string()),
-            ("prediction", label),
+            ("prediction", pa.float64() if schema.label_kind == "int" else label),
             ("score", pa.float64()),
             ("probabilities", pa.list_(pa.float64())),
             ("features", pa.string()),

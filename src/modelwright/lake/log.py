@@ -8,6 +8,7 @@ a table holds already. It never trains, predicts or decides.
 from __future__ import annotations
 
 import threading
+from hashlib import sha256
 from typing import TYPE_CHECKING, Any, Self
 
 import msgspec
@@ -246,11 +247,14 @@ class Log:
         return append_outcomes(self, table)
 
     def quarantine(self, rows: list[QuarantineRow]) -> None:
-        """Keep rows that could not enter the log, durably, with their reasons."""
+        """Keep rows that could not enter the log, durably, with their reasons; one that is held already is kept once."""
         self._check_writable()
         with self.store.alone() as transaction:
             held = counters(self.store, transaction.txn)
             for row in rows:
+                key = sha256(pack(msgspec.structs.replace(row, at_us=None))).digest()
+                if not transaction.txn.put(key, b"", db=self.store.db("refused"), overwrite=False):
+                    continue
                 if row.at_us is None:
                     row = msgspec.structs.replace(row, at_us=self.clock.now_us())
                 held.quarantined += 1

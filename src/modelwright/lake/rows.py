@@ -119,7 +119,7 @@ class LogSchema(msgspec.Struct, frozen=True):
         return arrow_schema(self, "events")
 
     def predictions(self) -> pa.Schema:
-        """Arrow schema of the predictions; `prediction` has the label's type."""
+        """Arrow schema of the predictions; `prediction` has the label's type, or float64 where that is int64."""
         from modelwright.lake.arrow import arrow_schema
 
         return arrow_schema(self, "predictions")
@@ -136,15 +136,17 @@ class ValueCheck:
 
     def __init__(self, schema: LogSchema) -> None:
         self._names = schema.contract.names
-        members = tuple(_STORED[field.kind] | None for field in schema.contract.fields)
-        self._event: Any = tuple.__class_getitem__(members)
+        # A struct, since msgspec keeps what it works out about one; of `tuple[...]` it works it out at every call.
+        members = [(f"value_{place}", _STORED[field.kind] | None) for place, field in enumerate(schema.contract.fields)]
+        self._event: Any = msgspec.defstruct("Values", members, array_like=True, gc=False)
         self._label = schema.label
         self._outcome: Any = _STORED[schema.label_kind] if schema.label_kind else None
+        self._prediction: Any = float if schema.label_kind == "int" else self._outcome
 
     def event(self, values: Any) -> tuple[Any, ...]:
         """The values as stored, in the contract's order; ContractError naming the field that does not fit."""
         try:
-            checked: tuple[Any, ...] = msgspec.convert(values, self._event)
+            checked = msgspec.structs.astuple(msgspec.convert(values, self._event))
         except msgspec.ValidationError as error:
             text = str(error)
             place = text.rpartition("$[")[2].partition("]")[0]
@@ -161,7 +163,7 @@ class ValueCheck:
         if self._outcome is None:
             raise ContractError(f"{what} {value!r}: this log has no label; declare one in the system")
         try:
-            checked: Value = msgspec.convert(value, self._outcome)
+            checked: Value = msgspec.convert(value, self._prediction if what == "prediction" else self._outcome)
         except msgspec.ValidationError as error:
             raise ContractError(
                 f"{self._label}: the {what} {value!r} is not of the label's kind: {error}", self._label or ""

@@ -22,7 +22,7 @@ import lmdb
 from modelwright.core.canonical import sha256_hex
 from modelwright.core.errors import WorkspaceError
 
-DATABASES = ("meta", "buffer", "ids", "latest", "history", "strings", "journal", "notes", "quarantine")
+DATABASES = ("meta", "buffer", "ids", "latest", "history", "strings", "journal", "notes", "quarantine", "refused")
 MAP_BYTES = (16 if sys.platform == "darwin" else 64) << 30
 """Address space set aside for the log; the file grows only as rows come."""
 

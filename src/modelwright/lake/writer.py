@@ -156,11 +156,9 @@ class Writer:
     ) -> int:
         """Write what a release predicted for an event and give the row's sequence number.
 
-        A whole number predicted as a float is stored as the label's kind asks. Raises `ContractError` for a prediction
-        that is not of the label's kind.
+        What is predicted of a whole number is an amount, so a float. Raises `ContractError` for a prediction that is
+        not of the label's kind.
         """
-        if isinstance(prediction, float) and self._log.schema.label_kind == "int" and prediction.is_integer():
-            prediction = int(prediction)
         checked = self._check.label(prediction, "prediction")
         seq = self._counters.head + 1
         self._add(

@@ -23,9 +23,12 @@ def compare(native: Array, compiled: Array, *, classifier: bool) -> Equivalence:
     no flip and stays within the tolerance.
     """
     if native.shape != compiled.shape:
-        return Equivalence(
-            rows=len(native), flips=len(native), largest=float("inf"), accepted=False, reason="another shape"
-        )
+        return Equivalence(rows=len(native), flips=len(native), largest=0.0, accepted=False, reason="another shape")
+    numbers = np.isfinite(native) & np.isfinite(compiled)
+    if not numbers.all():
+        lost = int((~numbers).reshape(len(native), -1).any(axis=1).sum())
+        reason = f"{lost} of {len(native)} rows get no number"
+        return Equivalence(rows=len(native), flips=lost, largest=0.0, accepted=False, reason=reason)
     difference = np.abs(native - compiled)
     if classifier:
         flips = int((native.argmax(axis=1) != compiled.argmax(axis=1)).sum())

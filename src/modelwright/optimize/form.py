@@ -4,6 +4,7 @@ from typing import Any, NamedTuple, get_args
 
 import numpy as np
 
+from modelwright.core.errors import TrainingError, first_line
 from modelwright.optimize.equivalence import compare, with_missing_texts
 from modelwright.optimize.onnx_form import NotConvertible, Precision, onnx_form
 from modelwright.release.inputs import InputColumn, Rows, data_frame
@@ -28,7 +29,12 @@ def served_form(
 ) -> Form:
     """Compile, compare, choose. float64 is tried before float32: where it exists it is the one that is equal."""
     rows = with_missing_texts(_compared_rows(train, held_back), columns)
-    said = estimator_output(estimator, data_frame(rows, columns), classes)
+    try:
+        said = estimator_output(estimator, data_frame(rows, columns), classes)
+    except Exception as error:
+        raise TrainingError(
+            f"{type(estimator).__name__} failed to predict {len(rows)} rows: {first_line(error)}"
+        ) from error
     reasons = []
     refused = Equivalence(rows=0, flips=0, largest=0.0, accepted=False)
     for precision in get_args(Precision):

@@ -4,10 +4,13 @@ ONNX Runtime spends more on each input than on most operators, so the numeric co
 `numbers` [n, k] that is split inside the graph; texts stay one input a column.
 """
 
+import copy
 import logging
 import warnings
 from collections.abc import Callable, Sequence
 from typing import Any, Literal
+
+import numpy as np
 
 from modelwright.optimize.lightgbm_graph import Unsupported, convert_lightgbm_exactly
 from modelwright.release.inputs import InputColumn
@@ -32,6 +35,7 @@ def onnx_form(estimator: Any, columns: Sequence[InputColumn], precision: Precisi
         raise NotConvertible(f"{error.name} is not installed") from None
     number = DoubleTensorType if precision == "float64" else FloatTensorType
     _register_boosters(precision)
+    estimator = _with_missing_as_text(estimator)
     numbers = [column for column in columns if column.kind == "number"]
     by_name = len(numbers) < len(columns) or _reads_columns_by_name(estimator)
     if by_name:
@@ -60,6 +64,22 @@ def onnx_form(estimator: Any, columns: Sequence[InputColumn], precision: Precisi
         _fuse_numbers(model, [column.name for column in numbers], precision)
     data: bytes = model.SerializeToString(deterministic=True)
     return data
+
+
+def _with_missing_as_text(estimator: Any) -> Any:
+    """A copy whose one-hot encoders know a missing text by the empty one, which stands for it in the graph."""
+    estimator = copy.deepcopy(estimator)
+    parts = [estimator]
+    for part in parts:
+        parts += [step[1] for step in [*getattr(part, "steps", []), *getattr(part, "transformers_", [])]]
+        if type(part).__name__ == "OneHotEncoder":
+            part.categories_ = [
+                np.array(["" if text is None or text != text else text for text in known], dtype=object)
+                if known.dtype == object
+                else known
+                for known in part.categories_
+            ]
+    return estimator
 
 
 def _reads_columns_by_name(estimator: Any) -> bool:
@@ -98,7 +118,10 @@ def _register_boosters(precision: Precision) -> None:
         return
     exactly = precision == "float64"
     convert = convert_lightgbm_exactly if exactly else convert_lightgbm
-    classifier_shapes, regressor_shapes = calculate_linear_classifier_output_shapes, calculate_linear_regressor_output_shapes
+    classifier_shapes, regressor_shapes = (
+        calculate_linear_classifier_output_shapes,
+        calculate_linear_regressor_output_shapes,
+    )
     if exactly:
         classifier_shapes, regressor_shapes = _in_float64(classifier_shapes), _in_float64(regressor_shapes)
     update_registered_converter(

@@ -5,12 +5,13 @@
 
 import importlib.metadata
 import importlib.util
+import re
 from pathlib import Path
 
 import msgspec
 
 from modelwright.core.canonical import canonical_json, sha256_hex
-from modelwright.core.errors import ReleaseError
+from modelwright.core.errors import ReleaseError, first_line
 from modelwright.release.inputs import Rows, in_vocabulary
 from modelwright.release.manifest import FORMAT, Manifest, References
 from modelwright.release.runtime import Runtime, checked, open_runtime
@@ -22,7 +23,12 @@ ARTEFACT = {"onnx": "model.onnx", "native": "model.pkl", "constant": "model.json
 
 def content_id(manifest: Manifest) -> str:
     """The first 12 hexadecimal digits of the hash of the manifest, which holds the hash of every file."""
-    return sha256_hex(canonical_json(msgspec.to_builtins(manifest)))[:12]
+    return _id_of(msgspec.json.encode(manifest))
+
+
+def _id_of(manifest: bytes) -> str:
+    """Of the bytes, so that members a later version adds change the name of no release that is there already."""
+    return sha256_hex(canonical_json(msgspec.json.decode(manifest)))[:12]
 
 
 class Release:
@@ -43,7 +49,7 @@ class Release:
         try:
             output = self._runtime.run(in_vocabulary(rows, manifest.inputs))
         except Exception as error:
-            raise ReleaseError(f"release {self.name} failed to predict: {type(error).__name__}: {error}") from error
+            raise ReleaseError(f"release {self.name} failed to predict: {first_line(error)}") from error
         return checked(output, len(rows), manifest.classes, f"release {self.name}")
 
 
@@ -51,7 +57,7 @@ def read_manifest(folder: Path) -> Manifest:
     """The manifest of a folder; ReleaseError where there is none or it is of another format."""
     path = folder / "manifest.json"
     if not path.is_file():
-        raise ReleaseError(f"{folder} is no release: it has no manifest.json")
+        raise ReleaseError(f"{folder} is no release: it has no manifest.json; give a folder that `modelwright train` published")
     try:
         manifest = msgspec.json.decode(path.read_bytes(), type=Manifest)
     except msgspec.DecodeError as error:
@@ -67,6 +73,9 @@ def open_release(folder: Path) -> Release:
     Raises `ReleaseError` naming the file that was altered, or the libraries to install.
     """
     manifest = read_manifest(folder)
+    named = NAME.fullmatch(folder.name)  # a copy may have a name of its own
+    if named and named[1] != _id_of((folder / "manifest.json").read_bytes()):
+        raise ReleaseError(f"{folder}: manifest.json is not the file that was published (its hash differs)")
     data: dict[str, bytes] = {}
     for name, digest in manifest.files.items():
         try:
@@ -84,11 +93,13 @@ def open_release(folder: Path) -> Release:
     except ReleaseError:
         raise
     except Exception as error:
-        raise ReleaseError(f"{folder.name} does not load: {type(error).__name__}: {error}") from error
+        raise ReleaseError(f"{folder.name} does not load: {first_line(error)}") from error
     contract = msgspec.json.decode(data["contract.json"], type=Contract)
     references = msgspec.json.decode(data["reference.json"], type=References)
     return Release(folder.name, manifest, contract, references, runtime)
 
 
+NAME = re.compile(r"r\d+-([0-9a-f]{12})")
+"""What a published folder is called: its number, and the id of its content."""
 PACKAGE = {"sklearn": "scikit-learn"}
 """Where a library's name on the package index differs from its import name."""

@@ -120,7 +120,13 @@ def checked(output: Array, rows: int, classes: tuple[bool | str, ...], what: str
         raise ReleaseError(
             f"{what} predicts NaN or infinity for {wrong} of {rows} rows; handle missing values in the pipeline"
         )
+    if classes and (output.min(initial=0) < -TOLERANCE or output.max(initial=0) > 1 + TOLERANCE):
+        raise ReleaseError(f"{what} gives {output.min():.4g} to {output.max():.4g} as probabilities; 0 to 1 was expected")
     return Predictions.of_classes(output, classes) if classes else Predictions(output)
+
+
+TOLERANCE = 1e-6
+"""How far a probability may be outside 0 to 1, by rounding."""
 
 
 def open_runtime(manifest: Manifest, data: bytes) -> Runtime:

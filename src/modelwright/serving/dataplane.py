@@ -11,7 +11,7 @@ One thread owns a data plane. Errors are `ModelwrightError`s, one per request; a
 import math
 import uuid
 from collections.abc import Callable, Sequence
-from datetime import datetime
+from datetime import UTC, datetime
 from typing import Any
 
 import msgspec
@@ -37,7 +37,7 @@ from modelwright.stats.predictions import Predictions
 
 FUTURE_US = 5 * 60 * 1_000_000
 """How far a request's time may be ahead of the clock."""
-FIRST_US, LAST_US = to_us(datetime.min), to_us(datetime.max)
+FIRST_US, LAST_US = to_us(datetime.min.replace(tzinfo=UTC)), to_us(datetime.max.replace(tzinfo=UTC))
 """The instants that a log can hold."""
 SHADOW_LIMIT = 10_000
 """Requests that may wait for the challenger; beyond, both halves of a pair are dropped and counted."""

@@ -96,7 +96,7 @@ class HttpApp:
             if problem.status == 500:
                 traceback.print_exception(error, file=sys.stderr)
             elif isinstance(error, WorkspaceError):
-                print(f"modelwright: {error}", file=sys.stderr, flush=True)
+                sys.stderr.write(f"modelwright: {error}\n")
             extra = error.headers if isinstance(error, HttpError) else ()
             status, headers, payload = problem.status, [PROBLEM, *extra], self._encode(problem)
         headers.append((b"content-length", b"%d" % len(payload)))
@@ -118,7 +118,7 @@ class HttpApp:
         loop = asyncio.get_running_loop()
         future: asyncio.Future[Any] = loop.create_future()
         if not self._batch:
-            loop.call_soon(self._flush)
+            loop.call_soon(self._gather, loop, 0)
         self._batch.append(((kind, entries), future))
         answers = await future
         return self._encode(answers if many else answers[0])
@@ -146,6 +146,13 @@ class HttpApp:
             except ContractError as error:
                 raise (ContractError(f"{error} (entry {place})", error.field) if many else error) from None
         return taken, many
+
+    def _gather(self, loop: asyncio.AbstractEventLoop, seen: int) -> None:
+        """Work the batch off once a whole turn of the loop has brought nothing more: fewer commits, each for more."""
+        if len(self._batch) > seen:
+            loop.call_soon(self._gather, loop, len(self._batch))
+        else:
+            self._flush()
 
     def _flush(self) -> None:
         batch, self._batch = self._batch, []

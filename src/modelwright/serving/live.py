@@ -1,5 +1,6 @@
 """A release made ready to answer: its history host, and how an event and its features become the model's rows."""
 
+import operator
 from collections.abc import Sequence
 from typing import Any
 
@@ -69,12 +70,17 @@ class LiveRelease:
         names = host.names if host is not None else ()
         self.feature_names = tuple(names)
         # Where each input comes from: (is a feature, its place among features or event values).
-        self._numbers: list[tuple[bool, int]] = []
+        numbers: list[int] = []
         self._texts: list[tuple[bool, int]] = []
         for column in release.manifest.inputs:
             from_feature = column.name in names
             place = names.index(column.name) if from_feature else contract.names.index(column.name)
-            (self._numbers if column.kind == "number" else self._texts).append((from_feature, place))
+            if column.kind == "number":
+                numbers.append(place + len(contract.names) if from_feature else place)
+            else:
+                self._texts.append((from_feature, place))
+        self._width = len(numbers)
+        self._numbers_of: Any = operator.itemgetter(*numbers) if numbers else lambda both: ()
         self._vocabularies = [
             (column.name, frozenset(column.vocabulary or ()))
             for column in release.manifest.inputs
@@ -87,12 +93,9 @@ class LiveRelease:
 
     def rows_of(self, requests: Sequence[tuple[Sequence[Any], list[Any]]]) -> Rows:
         """The model's rows for (event values, features) of each request."""
-        numbers = np.array(
-            [
-                [_number((features if own else values)[place]) for own, place in self._numbers]
-                for values, features in requests
-            ]
-        ).reshape(len(requests), len(self._numbers))
+        # None is missing, which float64 makes NaN of.
+        numbers = np.array([self._numbers_of([*values, *features]) for values, features in requests], np.float64)
+        numbers = numbers.reshape(len(requests), self._width)
         texts = tuple(
             [(features if own else values)[place] for values, features in requests] for own, place in self._texts
         )
@@ -110,7 +113,3 @@ class LiveRelease:
     def features_json(self, features: list[Any]) -> str:
         """The features as served, for the log: parity is checked against them. NaN is null."""
         return msgspec.json.encode(dict(zip(self.feature_names, features, strict=True))).decode()
-
-
-def _number(value: Any) -> float:
-    return np.nan if value is None else value

@@ -49,7 +49,7 @@ class Aggregate(msgspec.Struct, frozen=True, kw_only=True):
 
 
 def _aggregate(kind: Kind, column: str | None, over: Window, where: str | None, k: int = 1) -> Aggregate:
-    if column is not None and not (isinstance(column, str) and column):
+    if kind not in ("count", "time_since_last") and not (isinstance(column, str) and column):
         raise DeclarationError(f"agg.{kind}({column!r}): name the event's column as a string")
     if where is not None:
         Condition(where)
@@ -109,7 +109,7 @@ def time_since_last(*, over: Window = None, where: str | None = None) -> Aggrega
 
 def lag(column: str, k: int = 1, *, over: Window = None, where: str | None = None) -> Aggregate:
     """The k-th last value of the column that is not missing; `lag(column, 1)` is `last(column)`."""
-    if not (isinstance(k, int) and k >= 1):
+    if not (isinstance(k, int) and k >= 1) or isinstance(k, bool):
         raise DeclarationError(f"agg.lag({column!r}, {k!r}): the lag is a whole number from 1 up")
     return _aggregate("lag", column, over, where, k)
 

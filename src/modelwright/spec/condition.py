@@ -28,8 +28,9 @@ class Condition:
     def __init__(self, text: str) -> None:
         try:
             tree = ast.parse(text, mode="eval")
-        except (SyntaxError, ValueError, TypeError) as error:
-            raise DeclarationError(f"where={text!r} is not a Python expression: {error}") from None
+        except (SyntaxError, ValueError, TypeError, MemoryError, RecursionError) as error:
+            reason = str(error) or "it is nested too deeply"
+            raise DeclarationError(f"where={text!r} is not a Python expression: {reason}") from None
         for node in ast.walk(tree):
             if not isinstance(node, _ALLOWED):
                 raise DeclarationError(

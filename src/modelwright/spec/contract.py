@@ -6,6 +6,7 @@ ingest and serving know of the user's class.
 
 from __future__ import annotations
 
+import math
 from datetime import datetime
 from typing import Annotated, Any, Literal
 
@@ -13,6 +14,7 @@ import msgspec
 
 FieldKind = Literal["float", "int", "bool", "str", "time"]
 PYTHON_TYPE: dict[str, type] = {"float": float, "int": int, "bool": bool, "str": str, "time": datetime}
+_WHOLE = {"gt": math.floor, "ge": math.ceil, "lt": math.ceil, "le": math.floor}
 INT64 = (-(2**63), 2**63 - 1)
 
 
@@ -48,7 +50,8 @@ class Field(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
                 limits.setdefault("ge", INT64[0])
             if "lt" not in limits:
                 limits.setdefault("le", INT64[1])
-            limits = {name: int(limit) if isinstance(limit, float) else limit for name, limit in limits.items()}
+            # Whole limits that say the same of whole numbers.
+            limits |= {name: round_to(limits[name]) for name, round_to in _WHOLE.items() if name in limits}
         if limits or self.description:
             base = Annotated[base, msgspec.Meta(description=self.description, **limits)]
         return base | None if self.nullable else base

@@ -1,11 +1,24 @@
 """`@mw.event`: a plain annotated class becomes the contract of everything downstream."""
 
 import difflib
+import math
+import re
 import types
 from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import datetime
-from typing import Annotated, Any, Literal, TypeVar, Union, dataclass_transform, get_args, get_origin, get_type_hints
+from typing import (
+    Annotated,
+    Any,
+    Literal,
+    TypeVar,
+    Union,
+    dataclass_transform,
+    get_args,
+    get_origin,
+    get_type_hints,
+    overload,
+)
 
 import msgspec
 
@@ -34,8 +47,20 @@ class Meta:
     description: str | None = None
 
 
+@overload
+def event(cls: type[T], /) -> type[T]: ...
+
+
+@overload
+def event(
+    *, id: str | None = None, entity: str | None = None, time: str | None = None
+) -> Callable[[type[T]], type[T]]: ...
+
+
 @dataclass_transform(kw_only_default=True)
-def event(*, id: str | None = None, entity: str | None = None, time: str | None = None) -> Callable[[type[T]], type[T]]:
+def event(
+    cls: type[T] | None = None, /, *, id: str | None = None, entity: str | None = None, time: str | None = None
+) -> Any:
     """Declare an event class: a msgspec Struct whose annotations are the contract.
 
     `id`, `entity` and `time` name fields of the class. Field types are `str`, `int`, `float`, `bool`, `datetime`, a
@@ -60,7 +85,7 @@ def event(*, id: str | None = None, entity: str | None = None, time: str | None 
         struct.__contract__ = contract  # type: ignore[attr-defined]  # the one attribute we add to the user's class
         return struct  # type: ignore[return-value]  # dataclass_transform tells checkers it behaves as the class did
 
-    return declare
+    return declare if cls is None else declare(cls)
 
 
 def contract_of(event_class: Any) -> Contract:
@@ -73,10 +98,12 @@ def contract_of(event_class: Any) -> Contract:
 
 
 def _contract(cls: type, id: str | None, entity: str | None, time: str | None) -> Contract:
+    if hasattr(cls, "__contract__"):
+        raise DeclarationError(f"{cls.__name__}: an event class is made of no other event class; write its fields out")
     try:
         hints = get_type_hints(cls, include_extras=True)
-    except NameError as error:
-        raise DeclarationError(f"{cls.__name__}: an annotation does not resolve: {error}") from None
+    except (NameError, SyntaxError, TypeError) as error:
+        raise DeclarationError(f"{cls.__name__}: an annotation does not resolve: {error}; name a type") from None
     if not hints:
         raise DeclarationError(f"{cls.__name__} has no fields: annotate its columns, for instance `amount: float`")
     fields = tuple(_field(cls, name, hint) for name, hint in hints.items())
@@ -92,31 +119,32 @@ def _contract(cls: type, id: str | None, entity: str | None, time: str | None) -
         raise DeclarationError(f"{cls.__name__}.{time}: the time field must be a `datetime` that is never None")
     if id is not None and (contract.field(id).kind not in ("str", "int") or contract.field(id).nullable):
         raise DeclarationError(f"{cls.__name__}.{id}: the id field must be a `str` or an `int` that is never None")
-    columns = [field.column for field in fields]
-    if len(set(columns)) < len(columns):
-        raise DeclarationError(f"{cls.__name__}: two fields read the same file column")
+    readers: dict[str, str] = {}
+    for field in fields:
+        if field.column in readers:
+            raise DeclarationError(
+                f"{cls.__name__}: {readers[field.column]} and {field.name} read the same file column {field.column!r}; "
+                "name another with mw.Meta(column=...)"
+            )
+        readers[field.column] = field.name
     return contract
 
 
 def _field(cls: type, name: str, hint: Any) -> Field:
     if name.startswith("_"):
         raise DeclarationError(f"{cls.__name__}.{name}: names that begin with an underscore are modelwright's own")
-    meta = Meta()
-    if get_origin(hint) is Annotated:
-        hint, *extras = get_args(hint)
-        for extra in extras:
-            if not isinstance(extra, Meta):
-                raise DeclarationError(f"{cls.__name__}.{name}: annotate limits with mw.Meta(...), not {extra!r}")
-            meta = extra
+    hint, outer = _limits(cls, name, hint)
     nullable = False
     if get_origin(hint) in (Union, types.UnionType):
         options = [option for option in get_args(hint) if option is not type(None)]
         nullable = len(options) < len(get_args(hint))
         hint = options[0] if len(options) == 1 else hint
+    hint, inner = _limits(cls, name, hint)  # Annotated[float, Meta()] | None
+    meta = outer or inner or Meta()
     choices = None
     if get_origin(hint) is Literal and all(isinstance(choice, str) for choice in get_args(hint)):
         choices, hint = tuple(get_args(hint)), str
-    kind = _KIND.get(hint)
+    kind = next((kind for known, kind in _KIND.items() if hint is known), None)
     if kind is None:
         shown = getattr(hint, "__name__", str(hint))
         raise DeclarationError(
@@ -129,15 +157,27 @@ def _field(cls: type, name: str, hint: Any) -> Field:
         column=meta.column or name,
         nullable=nullable,
         has_default=hasattr(cls, name) or nullable,
-        default=getattr(cls, name, None),
         choices=choices,
         **{limit: getattr(meta, limit) for limit in Meta.__dataclass_fields__ if limit != "column"},
     )
     try:
-        decode = msgspec.json.Decoder(field.annotation())
-        if hasattr(cls, name):
-            msgspec.convert(field.default, field.annotation())
-    except (TypeError, ValueError) as error:
+        msgspec.json.Decoder(field.annotation())
+        if not hasattr(cls, name):
+            return field
+        default = msgspec.convert(getattr(cls, name), field.annotation())
+    except (TypeError, ValueError, re.error) as error:
         raise DeclarationError(f"{cls.__name__}.{name}: {error}") from None
-    del decode
-    return field
+    if isinstance(default, datetime) or (isinstance(default, float) and not math.isfinite(default)):
+        raise DeclarationError(f"{cls.__name__}.{name}: {default!r} is no default; use `| None` if it may be missing")
+    return msgspec.structs.replace(field, default=default)
+
+
+def _limits(cls: type, name: str, hint: Any) -> tuple[Any, Meta | None]:
+    """The type inside an `Annotated`, and its Meta."""
+    if get_origin(hint) is not Annotated:
+        return hint, None
+    hint, *extras = get_args(hint)
+    for extra in extras:
+        if not isinstance(extra, Meta):
+            raise DeclarationError(f"{cls.__name__}.{name}: annotate limits with mw.Meta(...), not {extra!r}")
+    return hint, extras[-1]

@@ -37,6 +37,6 @@ def Label(name: str, kind: type, *, delay: str | timedelta) -> LabelSpec:
     """
     if not (isinstance(name, str) and name.isidentifier() and not name.startswith("_")):
         raise DeclarationError(f"Label({name!r}): the name must be a Python identifier without a leading underscore")
-    if kind not in _KIND:
+    if not isinstance(kind, type) or kind not in _KIND:
         raise DeclarationError(f"Label({name!r}, {kind!r}): the kind is one of bool, str, int, float")
     return LabelSpec(name=name, kind=_KIND[kind], delay_us=duration_us(delay, f"Label({name!r}, delay=)"))

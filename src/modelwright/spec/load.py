@@ -10,6 +10,9 @@ from pathlib import Path
 from modelwright.core.errors import DeclarationError, ModelwrightError
 from modelwright.spec.system import System
 
+SOURCE = "__source_sha256__"
+"""What a loaded system file's module says about the source it was made of."""
+
 
 def load(path: str | Path) -> System:
     """The System a Python file declares.
@@ -33,15 +36,18 @@ def load(path: str | Path) -> System:
     try:
         spec.loader.exec_module(module)
     except ModelwrightError as error:
-        raise type(error)(f"{file.name}{_line(error, file)}: {error}") from error
+        error.args = (f"{file.name}{_line(error, file)}: {error}",)
+        raise
     except SyntaxError as error:
-        raise DeclarationError(f"{file.name}, line {error.lineno}: {error.msg}") from None
+        line = f", line {error.lineno}" if error.lineno else ""
+        raise DeclarationError(f"{Path(error.filename or file).name}{line}: {error.msg}") from None
     except UnicodeDecodeError:
         raise DeclarationError(f"{file.name} is not Python source: it is not UTF-8 text") from None
-    except Exception as error:
+    except (Exception, SystemExit) as error:
         raise DeclarationError(
             f"{file.name}{_line(error, file)} does not import: {type(error).__name__}: {error}"
         ) from error
+    vars(module)[SOURCE] = hashlib.sha256(file.read_bytes()).hexdigest()
     systems = {key: value for key, value in vars(module).items() if isinstance(value, System)}
     if not systems:
         raise DeclarationError(f"{file.name} declares no System; end it with `system = mw.System(...)`")

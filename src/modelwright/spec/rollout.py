@@ -31,9 +31,9 @@ def shadow(
     """
     if not (isinstance(pairs, int) and pairs >= 1):
         raise DeclarationError(f"rollout.shadow(pairs={pairs!r}): a whole number from 1 up")
-    if not 0 < margin < 1:
+    if not (isinstance(margin, (int, float)) and 0 < margin < 1):
         raise DeclarationError(f"rollout.shadow(margin={margin!r}): between 0 and 1, such as 0.01")
-    if not 0.5 <= confidence < 1:
+    if not (isinstance(confidence, (int, float)) and 0.5 <= confidence < 1):
         raise DeclarationError(f"rollout.shadow(confidence={confidence!r}): from 0.5 to below 1, such as 0.95")
     return Shadow(
         pairs=pairs, margin=margin, confidence=confidence, within_us=duration_us(within, "rollout.shadow(within=)")

@@ -1,10 +1,10 @@
 """`System`: the one declaration everything else is derived from. `app.system` adds the verbs (train, rehearse, run...)."""
 
 import difflib
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from datetime import timedelta
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 from modelwright.core.durations import duration_us
 from modelwright.core.errors import DeclarationError
@@ -18,6 +18,7 @@ from modelwright.spec.source import Files
 from modelwright.spec.trigger import Trigger
 from modelwright.spec.view import FeatureView
 
+T = TypeVar("T")
 SETTINGS = (
     "name", "event", "source", "features", "label", "model", "inputs", "metric", "gates", "retrain", "rollout", "validation",
     "check", "seed",
@@ -74,25 +75,29 @@ class System:
         if not isinstance(label, LabelSpec):
             raise DeclarationError(f"System({name}, label={label!r}): declare it with mw.Label(name, kind, delay=...)")
         self.label = label
-        if label.name in self.contract.names:
+        if label.name in {*self.contract.names, *(field.column for field in self.contract.fields)}:
             raise DeclarationError(
                 f"System({name}): the label {label.name!r} is also an input: it is a field of {self.contract.name}; "
                 "take it out of the class, the label's column is read from the history by its name"
             )
+        if source is not None and not isinstance(source, Files):
+            raise DeclarationError(f"System({name}, source={source!r}): declare it with source.files(...)")
         self.source = source
-        self.features = tuple(features)
+        self.features = self._several("features", features)
         self._check_features()
-        self.inputs = self._check_inputs(inputs)
+        self.inputs = self._check_inputs(None if inputs is None else self._several("inputs", inputs))
         self.model = self._check_model(model)
-        self.metric: MetricSpec = metric_named(metric or DEFAULT[label.kind], label.kind, f"System({name}, metric=)")
-        self.gates = tuple(gates)
+        self.metric: MetricSpec = metric_named(
+            DEFAULT[label.kind] if metric is None else metric, label.kind, f"System({name}, metric=)"
+        )
+        self.gates = self._several("gates", gates)
         for gate in self.gates:
             if not callable(getattr(gate, "judge", None)):
                 raise DeclarationError(
                     f"System({name}, gates=): {gate!r} is no gate; use gate.metric(...) and the like"
                 )
             gate.check(label)
-        self.retrain = tuple(retrain)
+        self.retrain = self._several("retrain", retrain)
         for trigger in self.retrain:
             if not callable(getattr(trigger, "due", None)):
                 raise DeclarationError(f"System({name}, retrain=): {trigger!r} is no trigger; use retrain.every(...)")
@@ -101,9 +106,16 @@ class System:
         self.rollout = rollout or shadow()
         self.validation_us = duration_us(validation, f"System({name}, validation=)")
         self.check_us = duration_us(check, f"System({name}, check=)")
+        if not isinstance(seed, int):
+            raise DeclarationError(f"System({name}, seed={seed!r}): a whole number")
         self.seed = seed
         self.home = Path.cwd()
         self.path: Path | None = None
+
+    def _several(self, setting: str, values: Iterable[T]) -> tuple[T, ...]:
+        if isinstance(values, str) or not isinstance(values, Iterable):
+            raise DeclarationError(f"System({self.name}, {setting}={values!r}): give a list, [...], also of one")
+        return tuple(values)
 
     def _check_features(self) -> None:
         seen: set[str] = set()
@@ -115,7 +127,7 @@ class System:
                     f"System({self.name}, features=): a view of {view.contract.name} in a system of "
                     f"{self.contract.name}; views over other events are not built yet"
                 )
-            view.check_label(self.label.name)
+            view.check_label(self.label.name, self.label.kind)
             doubled = seen & view.features.keys()
             if doubled or self.label.name in view.features:
                 name = min(doubled or {self.label.name})
@@ -129,6 +141,9 @@ class System:
             chosen += tuple(features)
         else:
             chosen = tuple(inputs)
+            doubled = [name for name in chosen if chosen.count(name) > 1]
+            if doubled:
+                raise DeclarationError(f"System({self.name}, inputs=): {doubled[0]!r} stands twice; name it once")
             known = [*self.contract.names, *features]
             for name in chosen:
                 if name == self.label.name:

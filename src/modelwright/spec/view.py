@@ -38,6 +38,8 @@ class FeatureView:
         self.contract = contract_of(event)
         if by == ENTITY:
             by = self.contract.entity
+        if not (by is None or isinstance(by, (str, tuple, list))):
+            raise DeclarationError(f"FeatureView({self.contract.name}, by={by!r}): name a field, several, or None")
         self.by: tuple[str, ...] = () if by is None else (by,) if isinstance(by, str) else tuple(by)
         self._check_key()
         if not features:
@@ -50,7 +52,12 @@ class FeatureView:
         name = self.contract.name
         for column in self.by:
             if column not in self.contract.names:
-                raise DeclarationError(f"FeatureView({name}, by={column!r}): {name} has no such field")
+                raise DeclarationError(
+                    f"FeatureView({name}, by={column!r}): {name} has no such field; its fields are "
+                    f"{', '.join(self.contract.names)}"
+                )
+            if self.by.count(column) > 1:
+                raise DeclarationError(f"FeatureView({name}, by={self.by!r}): {column!r} stands twice; name it once")
         if self.contract.time is None:
             raise DeclarationError(
                 f"FeatureView({name}): history needs a time, and {name} declares none; name its time field in "
@@ -78,8 +85,9 @@ class FeatureView:
         read = frozenset().union(*(aggregate.columns() for aggregate in self.features.values()))
         return read - set(self.contract.names)
 
-    def check_label(self, label: str | None) -> None:
-        """Raise `DeclarationError` for a column that is neither the event's nor the label."""
+    def check_label(self, label: str | None, kind: str | None = None) -> None:
+        """Raise `DeclarationError` for a column that is neither the event's nor the label, and for an aggregate that
+        does not fit the label's kind."""
         for name, aggregate in self.features.items():
             for column in sorted(aggregate.columns() - set(self.contract.names) - {label}):
                 known = [*self.contract.names, *([label] if label else [])]
@@ -88,6 +96,11 @@ class FeatureView:
                 raise DeclarationError(
                     f"FeatureView({self.contract.name}, {name}=agg.{aggregate.kind}): {column!r} is neither a column "
                     f"of {self.contract.name} nor the label; {hint}"
+                )
+            if aggregate.column == label and kind == "str" and aggregate.kind in NUMERIC_ONLY:
+                raise DeclarationError(
+                    f"FeatureView({self.contract.name}, {name}=agg.{aggregate.kind}): agg.{aggregate.kind} needs a "
+                    f"number, and the label {label} is a str; count it, for instance with where="
                 )
             if aggregate.kind == "change" and aggregate.column == label:
                 raise DeclarationError(

@@ -108,7 +108,7 @@ def probability_of_outcome(y: Array, predictions: Predictions) -> Array:
     if predictions.probabilities is None:
         raise ValueError("this metric needs probabilities")
     column = {label: index for index, label in enumerate(predictions.classes)}
-    columns = np.array([column.get(label, -1) for label in y.tolist()])
+    columns = np.array([column.get(label, -1) for label in y.tolist()], dtype=np.int64)
     chosen = predictions.probabilities[np.arange(len(y)), columns]
     return np.where(columns >= 0, chosen, 0.0)
 

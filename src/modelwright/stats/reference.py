@@ -48,9 +48,12 @@ class ColumnReference(msgspec.Struct, frozen=True, kw_only=True):
 
 
 def reference_of_numbers(name: str, values: Array) -> ColumnReference:
-    """Bins at the deciles of the values [n]; fewer where values repeat."""
+    """Bins at the deciles of the values [n]; a value that is several deciles has a bin of its own."""
     known = values[~np.isnan(values)]
-    cuts = np.unique(np.quantile(known, np.arange(1, BINS) / BINS, method="lower")) if len(known) else np.zeros(0)
+    deciles = np.quantile(known, np.arange(1, BINS) / BINS, method="lower") if len(known) else np.zeros(0)
+    # Else a flag that is nearly always 1 could fall to 0 within its bin, unseen.
+    repeated = deciles[1:][deciles[1:] == deciles[:-1]]
+    cuts = np.unique(np.concatenate([deciles, np.nextafter(repeated, -np.inf)]))
     empty = ColumnReference(name=name, edges=tuple(map(float, cuts)), counts=(0,) * (len(cuts) + 2))
     return msgspec.structs.replace(empty, counts=tuple(map(int, empty.count(values))))
 

@@ -4,11 +4,14 @@ import copy
 import sys
 import warnings
 from collections.abc import Sequence
+from types import ModuleType
 from typing import Any
 
+from modelwright.core.canonical import sha256_hex
 from modelwright.core.errors import TrainingError
 from modelwright.release.inputs import InputColumn, Rows, data_frame
 from modelwright.spec.label import LabelSpec
+from modelwright.spec.load import SOURCE
 from modelwright.stats.predictions import Array
 
 
@@ -37,16 +40,16 @@ def fit(model: Any, seed: int, rows: Rows, columns: Sequence[InputColumn], outco
     """
     if label.task == "classification" and len(set(outcomes.tolist())) < 2:
         raise TrainingError(
-            f"every known outcome is {label.name}={outcomes[0]!r}; a classifier needs both kinds: bring more history"
+            f"every known outcome is {label.name}={outcomes.tolist()[0]!r}; a classifier needs both kinds: bring more history"
         )
-    estimator = fresh_copy(model, seed)
     target = outcomes.astype(str) if label.kind == "str" else outcomes
     name = type(model).__name__
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")
+            estimator = fresh_copy(model, seed)
             estimator.fit(data_frame(rows, columns), target)
-    except Exception as error:
+    except (Exception, SystemExit) as error:
         first = (str(error).splitlines() or [""])[0]
         raise TrainingError(f"{name}.fit failed on {len(rows)} rows: {type(error).__name__}: {first}") from error
     return estimator
@@ -63,6 +66,8 @@ def classes_of(estimator: Any, label: LabelSpec) -> tuple[bool | str, ...]:
         raise TrainingError(
             f"{type(estimator).__name__} has no classes_ after fit, so its probabilities cannot be read"
         )
+    if label.kind == "bool" and [bool(value) for value in classes] != [False, True]:
+        raise TrainingError(f"{type(estimator).__name__}.classes_ is {classes!r} after fit; [False, True] was expected")
     return tuple(bool(value) if label.kind == "bool" else str(value) for value in classes)
 
 
@@ -72,6 +77,7 @@ def pickled(estimator: Any) -> bytes:
 
     own = [module for name, module in sys.modules.items() if name.startswith("modelwright_user_")]
     for module in own:
+        _name_classes(module)
         cloudpickle.register_pickle_by_value(module)
     try:
         data: bytes = cloudpickle.dumps(estimator)
@@ -81,3 +87,17 @@ def pickled(estimator: Any) -> bytes:
         for module in own:
             cloudpickle.unregister_pickle_by_value(module)
     return data
+
+
+def _name_classes(module: ModuleType) -> None:
+    """Give the module's classes the ids that cloudpickle would draw at random: equal source gives equal bytes.
+
+    What is loaded under such an id is a class of its own, so that loading a release never touches the module's.
+    """
+    from cloudpickle import cloudpickle
+
+    id_of = cloudpickle._DYNAMIC_CLASS_TRACKER_BY_CLASS  # noqa: SLF001 - private, and the only handle there is
+    source = vars(module).get(SOURCE)
+    for name, value in list(vars(module).items()):
+        if source and isinstance(value, type) and value.__module__ == module.__name__ and value not in id_of:
+            id_of[value] = sha256_hex(f"{source} {name}".encode())[:32]

@@ -164,3 +164,12 @@ def test_an_event_without_a_time_has_the_time_of_its_arrival(workspace, schema, 
 def test_opening_and_writing_import_no_table_library():
     code = "import sys, modelwright.lake.log; print([m for m in ('pyarrow', 'deltalake') if m in sys.modules])"
     assert subprocess.run([sys.executable, "-c", code], capture_output=True, check=True).stdout == b"[]\n"
+
+
+def test_a_row_refused_twice_is_kept_once(log):
+    refused = QuarantineRow("a.csv", 3, "amount", "is not a number", "{}")
+    other = QuarantineRow("a.csv", 4, "amount", "is not a number", "{}")
+    log.quarantine([refused])
+    log.drain()
+    log.quarantine([refused, other])
+    assert log.quarantined()["row"].to_pylist() == [3, 4]

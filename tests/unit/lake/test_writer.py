@@ -109,14 +109,16 @@ def test_a_row_that_could_not_be_read_back_is_refused(log, pay):
     assert log.head() == 1
 
 
-def test_a_whole_float_is_a_prediction_of_a_whole_label(workspace, schema, clock, pay):
+def test_a_prediction_of_a_whole_label_is_an_amount(workspace, schema, clock, pay):
     from msgspec.structs import replace
 
     with Log.open(workspace, replace(schema, label="n_items", label_kind="int"), clock) as log, log.write() as writer:
         pay(writer, 1)
-        writer.prediction(1, "p1", T0, T0, "r1", "champion", 3.0)
+        writer.prediction(1, "p1", T0, T0, "r1", "champion", 3.5)
         with pytest.raises(ContractError):
-            writer.prediction(1, "p1", T0, T0, "r1", "champion", 3.5)
+            writer.outcome("p1", 3.5, T0)
+        with pytest.raises(ContractError):
+            writer.prediction(1, "p1", T0, T0, "r1", "champion", "three")
 
 
 def test_rows_of_others_are_seen_inside_and_own_ones_are_not(log, workspace, schema, clock, pay):

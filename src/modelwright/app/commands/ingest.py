@@ -13,7 +13,8 @@ from modelwright.spec.system import System
 def ingest(system: System, paths: Sequence[Path] = (), progress: Progress | None = None) -> Summary:
     """Bring `paths`, or the declared source, into the system's log. What is there already counts once."""
     given = list(paths) or source_paths(system)
-    return into_log(system, open_log(system, workspace_of(system)), given, progress)
+    with open_log(system, workspace_of(system)) as log:
+        return into_log(system, log, given, progress)
 
 
 def into_log(system: System, log: Log, paths: Sequence[Path], progress: Progress | None = None) -> Summary:

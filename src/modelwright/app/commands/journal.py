@@ -7,6 +7,6 @@ from modelwright.spec.system import System
 
 def journal(system: System, of: Trial | None = None) -> list[JournalRow]:
     """The rows in order, the chain verified; `of` the last rehearsal or replay instead of the running system."""
-    log = open_log(system, trial_of(system, of) if of else workspace_of(system), readonly=True)
-    log.journal.verify()
-    return list(log.journal.rows())
+    with open_log(system, trial_of(system, of) if of else workspace_of(system), readonly=True) as log:
+        log.journal.verify()
+        return list(log.journal.rows())

@@ -66,24 +66,31 @@ def predict(system: System, given: Path, out: Path, watcher: Watcher | None = No
         raise UsageError(
             f"{out} cannot be written: {'it is a directory' if out.is_dir() else 'its folder does not exist'}"
         )
+    if out.exists() and given.exists() and out.samefile(given):
+        raise UsageError(f"{out} is the file to be scored; write to another one")
     began = time.perf_counter()
     workspace = workspace_of(system)
-    log = open_log(system, workspace, readonly=True)
-    champion = log.journal.pointer().champion
-    if champion is None:
-        raise UsageError(f"{system.name} has no champion yet; begin with `modelwright train`")
-    release = open_release(workspace.releases / champion)
+    with open_log(system, workspace, readonly=True) as log:
+        champion = log.journal.pointer().champion
+        if champion is None:
+            raise UsageError(f"{system.name} has no champion yet; begin with `modelwright train`")
+        release = open_release(workspace.releases / champion)
 
-    watcher.step("reading the events")
-    batches, refused, read = [], 0, 0
-    for batch in checked_batches(given, system.contract, None):
-        batches.append(batch.events)
-        refused += len(batch.quarantine)
-        read += batch.rows
-    if not read:
-        raise DataError(f"{given} holds no rows")
-    events = pa.concat_tables(batches)
-    rows = rows_of_events(system, log, release, events, watcher)
+        watcher.step("reading the events")
+        batches, refused, read, first = [], 0, 0, ""
+        for batch in checked_batches(given, system.contract, None):
+            batches.append(batch.events)
+            refused += len(batch.quarantine)
+            read += batch.rows
+            if batch.quarantine and not first:
+                row = batch.quarantine[0]
+                first = f"row {row.row}: {f'{row.column}: ' if row.column else ''}{row.reason}"
+        if not read:
+            raise DataError(f"{given} holds no rows")
+        if refused == read:
+            raise DataError(f"{given}: every row was refused; the first is {first}")
+        events = pa.concat_tables(batches)
+        rows = rows_of_events(system, log, release, events, watcher)
     total = len(rows)
 
     watcher.step("predicting")
@@ -105,6 +112,9 @@ def predict(system: System, given: Path, out: Path, watcher: Watcher | None = No
             watcher.advance(block.stop - begin, total)
         writer.close()
         partial.rename(out)
+    except OSError as error:
+        said = (error.strerror or str(error)).lower()
+        raise UsageError(f"{out} cannot be written: {said}; give a folder that you may write to") from None
     finally:
         partial.unlink(missing_ok=True)
     seconds = time.perf_counter() - began

@@ -47,12 +47,12 @@ def rehearse(
     watcher = watcher or Silent()
     began = time.perf_counter()
     main = workspace_of(system)
-    log = open_log(system, main)
-    if system.source is not None:
-        watcher.step("reading the source")
-        into_log(system, log, source_paths(system))
-    watcher.step("computing features, each as of its own moment")
-    material = read_material(log, system)
+    with open_log(system, main) as log:
+        if system.source is not None:
+            watcher.step("reading the source")
+            into_log(system, log, source_paths(system))
+        watcher.step("computing features, each as of its own moment")
+        material = read_material(log, system)
     if not len(material.examples):
         raise TrainingError(f"the log of {system.name} is empty; declare a source or ingest files first")
     with main.exclusive("rehearsal"):
@@ -61,14 +61,14 @@ def rehearse(
 
 def _replay(system: System, material: Any, start: float, watcher: Watcher, block: int, began: float) -> RehearseResult:
     workspace = emptied(trial_of(system, "rehearsal"))
-    log = open_log(system, workspace)
-    trainer = InProcessTrainer(system, material, workspace.releases, watcher.step)
-    rehearsal = Rehearsal(
-        system, material, log.journal, trainer, workspace.releases, block=block, progress=watcher.replay
-    )
-    done = rehearsal.run(start)
-    watcher.step("writing the report")
-    result, data = result_of(system, material, done, workspace, log.journal, time.perf_counter() - began)
+    with open_log(system, workspace) as log:
+        trainer = InProcessTrainer(system, material, workspace.releases, watcher.step)
+        rehearsal = Rehearsal(
+            system, material, log.journal, trainer, workspace.releases, block=block, progress=watcher.replay
+        )
+        done = rehearsal.run(start)
+        watcher.step("writing the report")
+        result, data = result_of(system, material, done, workspace, log.journal, time.perf_counter() - began)
     workspace.reports.mkdir(parents=True, exist_ok=True)
     (workspace.reports / "rehearsal.html").write_text(render_report(data), encoding="utf-8")
     track(system, workspace, done.rows)

@@ -11,7 +11,7 @@ import msgspec
 
 from modelwright.app.server import listen, serve_socket
 from modelwright.core.clock import SystemClock
-from modelwright.core.errors import UsageError
+from modelwright.core.errors import ModelwrightError, UsageError
 from modelwright.lake.log import Log
 from modelwright.lake.rows import LogSchema
 from modelwright.lake.workspace import Workspace
@@ -24,7 +24,7 @@ DRAIN_ROWS = 5_000
 
 
 def serve(release: Path, workspace: Path | None, host: str, port: int, *, json: bool = False) -> int:
-    """Serve a release folder (or one of the workspace's by its name) until SIGTERM or Ctrl-C.
+    """Serve a release folder (or one of the workspace's by its name) until SIGTERM (0) or Ctrl-C (KeyboardInterrupt).
 
     Its log is `workspace`, by default `MODELWRIGHT_HOME` or `.modelwright/` here; empty history is said in /readyz.
     """
@@ -34,10 +34,9 @@ def serve(release: Path, workspace: Path | None, host: str, port: int, *, json: 
     if not folder.is_dir():
         raise UsageError(f"{release} is no folder, nor a release in {space.releases}; give a release folder")
     opened = open_release(folder)
-    sock = listen(host, port)
-    with space.exclusive("run"):
-        label = opened.manifest.label
-        log = Log.open(space, LogSchema(opened.contract, label.name, label.kind), SystemClock())
+    label = opened.manifest.label
+    schema = LogSchema(opened.contract, label.name, label.kind)
+    with listen(host, port) as sock, space.exclusive("run"), Log.open(space, schema, SystemClock()) as log:
         plane = Dataplane(log, opened.contract, label, log.clock)
         plane.swap(plane.prepare(opened), None, None)
         notes = [] if log.counts()["events"] or not opened.manifest.views else ["began with empty history"]
@@ -46,10 +45,13 @@ def serve(release: Path, workspace: Path | None, host: str, port: int, *, json: 
         async def drain(server: Any) -> None:
             while importlib.util.find_spec("deltalake") is not None:
                 await asyncio.sleep(DRAIN_EVERY_S)
-                await asyncio.to_thread(log.drain, at_least=DRAIN_ROWS)
+                try:
+                    await asyncio.to_thread(log.drain, at_least=DRAIN_ROWS)
+                except ModelwrightError as error:  # what is not drained stays safe in the buffer
+                    print(f"modelwright: {error}", file=sys.stderr, flush=True)
 
         def ready() -> None:
-            address = f"http://{host}:{sock.getsockname()[1]}"
+            address = f"http://{f'[{host}]' if ':' in host else host}:{sock.getsockname()[1]}"
             if json:
                 print(msgspec.json.encode({"release": opened.name, "address": address}).decode(), flush=True)
             else:
@@ -60,5 +62,4 @@ def serve(release: Path, workspace: Path | None, host: str, port: int, *, json: 
                 )
 
         serve_socket(app, sock, [drain], ready=ready)
-        log.close()
     return 0

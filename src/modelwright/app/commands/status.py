@@ -34,24 +34,24 @@ class Status(msgspec.Struct, kw_only=True):
 def status(system: System, of: Trial | None = None) -> Status:
     """Read the log and the journal; works beside a running system. `of` the last rehearsal or replay instead."""
     workspace = trial_of(system, of) if of else workspace_of(system)
-    log = open_log(system, workspace, readonly=True)
-    pointer = log.journal.pointer()
-    counts = log.counts()
-    live, drift = _health(system, workspace, log, pointer.champion)
-    return Status(
-        system=system.name,
-        champion=_release(workspace, pointer.champion, pointer.since_us),
-        challenger=_release(workspace, pointer.challenger, pointer.since_us),
-        events=counts["events"],
-        predictions=counts["predictions"],
-        outcomes=counts["outcomes"],
-        metric=system.metric.name,
-        live=live,
-        drift=drift,
-        quarantined=log.quarantined().num_rows,
-        journal_rows=sum(1 for _ in log.journal.rows()),
-        workspace=str(workspace.root),
-    )
+    with open_log(system, workspace, readonly=True) as log:
+        pointer = log.journal.pointer()
+        counts = log.counts()
+        live, drift = _health(system, workspace, log, pointer.champion)
+        return Status(
+            system=system.name,
+            champion=_release(workspace, pointer.champion, pointer.since_us),
+            challenger=_release(workspace, pointer.challenger, pointer.since_us),
+            events=counts["events"],
+            predictions=counts["predictions"],
+            outcomes=counts["outcomes"],
+            metric=system.metric.name,
+            live=live,
+            drift=drift,
+            quarantined=log.quarantined().num_rows,
+            journal_rows=sum(1 for _ in log.journal.rows()),
+            workspace=str(workspace.root),
+        )
 
 
 def _health(

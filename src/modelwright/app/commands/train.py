@@ -37,8 +37,7 @@ def train(system: System, progress: Any = lambda step: None, clock: Clock | None
     clock = clock or SystemClock()
     workspace = workspace_of(system)
     began = time.perf_counter()
-    with workspace.exclusive("training"):
-        log = open_log(system, workspace, clock)
+    with workspace.exclusive("training"), open_log(system, workspace, clock) as log:
         if system.source is not None:
             progress("reading the source")
             into_log(system, log, source_paths(system))

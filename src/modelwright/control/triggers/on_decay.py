@@ -36,7 +36,7 @@ def on_decay(*, drop: float = 0.0, rows: int = 500) -> OnDecay:
     """Retrain when the mean row loss of the last `rows` known outcomes is above the champion's held-back loss by more
     than `drop`, with 99.9 % confidence. The row loss of accuracy is the error rate (see `stats.losses`).
     """
-    if not drop >= 0:
+    if not (isinstance(drop, (int, float)) and drop >= 0):
         raise DeclarationError(f"retrain.on_decay(drop={drop!r}): 0 or more")
     if not (isinstance(rows, int) and rows >= 30):
         raise DeclarationError(f"retrain.on_decay(rows={rows!r}): at least 30, fewer outcomes say nothing")

@@ -1,0 +1,107 @@
+"""`python -m benchmarks [serving] [imports] [--json]`: run the subjects and print their tables."""
+
+import argparse
+import json
+import os
+import platform
+import sys
+import tempfile
+from pathlib import Path
+from typing import Any
+
+from rich.console import Console
+from rich.table import Table
+
+from benchmarks import imports
+from benchmarks.processes import fsync_ms, pinning
+
+SUBJECTS = ("serving", "imports")
+
+
+def main() -> int:
+    """Measure what was asked for; exit code 0 when it was measured, whatever the figures."""
+    options = argparse.ArgumentParser(prog="python -m benchmarks", description=__doc__)
+    options.add_argument("subjects", nargs="*", help=f"of {', '.join(SUBJECTS)} (default: all)")
+    options.add_argument("--json", action="store_true", help="print one JSON object instead of tables")
+    chosen = options.parse_args()
+    if unknown := set(chosen.subjects) - set(SUBJECTS):
+        options.error(f"no such subject: {', '.join(sorted(unknown))}; there are {', '.join(SUBJECTS)}")
+    subjects = chosen.subjects or SUBJECTS
+    console = Console(stderr=chosen.json, width=None if sys.stdout.isatty() else 120)
+    found: dict[str, Any] = {"machine": machine()}
+    console.print(", ".join(str(value) for value in found["machine"].values()), style="dim")
+    if "imports" in subjects:
+        found["imports"] = imports.measure()
+        console.print(_imports_table(found["imports"]))
+    if "serving" in subjects:
+        found["serving"] = _serving()
+        console.print(_servers_table(found["serving"]))
+        console.print(_parts_table(found["serving"]["in_process_us"]))
+    if chosen.json:
+        print(json.dumps(found))
+    return 0
+
+
+def machine() -> dict[str, Any]:
+    """What the figures depend on, and how busy it was."""
+    return {
+        "system": f"{platform.system()} {platform.machine()}",
+        "cores": f"{os.cpu_count()} cores",
+        "python": f"Python {platform.python_version()}",
+        "load": f"load average before {os.getloadavg()[0]:.2f}",
+        "fsync": f"fsync {fsync_ms():.2f} ms",
+        "pinning": pinning(),
+    }
+
+
+def _serving() -> dict[str, Any]:
+    from benchmarks.serving import http, inprocess, work
+
+    os.environ["MODELWRIGHT_TRACKING"] = "off"
+    with tempfile.TemporaryDirectory(prefix="modelwright-bench-") as name:
+        folder = Path(name)
+        done = work.prepare(folder)
+        servers = http.compare(done)
+        return {
+            "features": done.features,
+            "connections": http.CONNECTIONS,
+            "rounds": http.ROUNDS,
+            "servers": servers,
+            "in_process_us": inprocess.parts(done),
+        }
+
+
+def _servers_table(found: dict[str, Any]) -> Table:
+    table = Table(
+        title=f"POST /predict, one row, {found['connections']} connections, {found['features']} features of history",
+        caption=f"medians of up to {found['rounds']} runs, the servers in turn; each run's rate in the last column",
+    )
+    for name in ("server", "requests/s", "x naive", "p50 ms", "p99 ms", "memory MiB", "cold start s", "runs"):
+        table.add_column(name, justify="left" if name == "server" else "right")
+    for name, run in found["servers"].items():
+        table.add_row(
+            name, f"{run['per_second']:,.0f}", f"{run['times_naive']:.1f}", f"{run['p50_ms']:.2f}", f"{run['p99_ms']:.2f}",
+            f"{run['resident_mb']:.0f}", f"{run['cold_start_s']:.2f}", " ".join(f"{rate:,}" for rate in run["each_per_second"]),
+        )  # fmt: skip
+    return table
+
+
+def _parts_table(parts: dict[str, float]) -> Table:
+    table = Table(title="inside the data plane, microseconds a request")
+    for name in parts:
+        table.add_column(name, justify="right")
+    table.add_row(*(f"{value:.1f}" for value in parts.values()))
+    return table
+
+
+def _imports_table(found: dict[str, Any]) -> Table:
+    table = Table(title="import, beyond an empty interpreter")
+    for name in ("of", "ms", "modules", "heavy libraries loaded"):
+        table.add_column(name, justify="right" if name in ("ms", "modules") else "left")
+    for name, cost in found.items():
+        table.add_row(name, f"{1e3 * cost['seconds']:.0f}", str(cost["modules"]), ", ".join(cost["heavy"]) or "none")
+    return table
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,302 @@
+"""`modelwright run` in real processes: a replay decides what the rehearsal decided, and what kills it loses nothing."""
+
+import contextlib
+import http.client
+import json
+import math
+import os
+import signal
+import socket
+import subprocess
+import sys
+import threading
+import time
+from contextlib import closing
+from pathlib import Path
+
+import pytest
+
+import modelwright as mw
+from modelwright.app.wiring import open_log, trial_of, workspace_of
+from modelwright.core.clock import SystemClock
+from modelwright.features.offline import compute
+from modelwright.features.plan import LabelColumn
+from modelwright.release.folder import read_manifest
+
+PATIENCE_S = 60.0
+
+
+def free_port():
+    with socket.socket() as sock:
+        sock.bind(("127.0.0.1", 0))
+        return sock.getsockname()[1]
+
+
+def until(found, what):
+    """What `found()` gives, once it gives something."""
+    end = time.monotonic() + PATIENCE_S
+    while time.monotonic() < end:
+        answer = found()
+        if answer:
+            return answer
+        time.sleep(0.05)
+    raise AssertionError(f"waited in vain for {what}")
+
+
+class Run:
+    """`modelwright run` with whatever follows; a context manager that leaves no process behind."""
+
+    def __init__(self, file, *arguments, port=0):
+        self.port = port
+        command = [sys.executable, "-m", "modelwright.app.cli", "run", str(file), "--port", str(port), "--json"]
+        environment = {**os.environ, "MODELWRIGHT_TRACKING": "off"}
+        self.process = subprocess.Popen(
+            [*command, *arguments], env=environment, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
+        )
+
+    def __enter__(self):
+        return self
+
+    def __exit__(self, *_):
+        if self.process.poll() is None:
+            self.process.terminate()
+            with contextlib.suppress(subprocess.TimeoutExpired):
+                self.process.wait(20)
+            self.process.kill()
+        self.process.communicate()
+
+    def end(self, with_signal=None):
+        """(exit code, standard output, standard error)."""
+        if with_signal is not None:
+            self.process.send_signal(with_signal)
+        out, err = self.process.communicate(timeout=PATIENCE_S)
+        return self.process.returncode, out, err
+
+    def ask(self, method, path, body=None):
+        """(status, decoded body); None where nobody answers."""
+        connection = http.client.HTTPConnection("127.0.0.1", self.port, timeout=10)
+        try:
+            connection.request(method, path, None if body is None else json.dumps(body))
+            answer = connection.getresponse()
+            return answer.status, json.loads(answer.read())
+        except (OSError, http.client.HTTPException):
+            return None
+        finally:
+            connection.close()
+
+    def champion(self):
+        """The release that answers, where one does."""
+        said = self.ask("GET", "/readyz")
+        return said and said[1].get("release")
+
+    def child(self, module):
+        """The process id of its child that runs a module."""
+        if not Path("/proc/self/task").exists():  # macOS
+            said = subprocess.run(
+                ["pgrep", "-P", str(self.process.pid), "-f", module], capture_output=True, check=False
+            )
+            return int(said.stdout.split()[0]) if said.stdout.split() else None
+        for task in Path(f"/proc/{self.process.pid}/task").iterdir():
+            for pid in (task / "children").read_text().split():
+                if module.encode() in Path(f"/proc/{pid}/cmdline").read_bytes().split(b"\0"):
+                    return int(pid)
+        return None
+
+
+@pytest.fixture(scope="module")
+def replayed(tmp_path_factory, market_of, modelwright):
+    """The first half-hours of the electricity market, rehearsed and then replayed: (system, rehearsal, replay)."""
+    file = market_of(tmp_path_factory.mktemp("replayed"), 4_000, {"n_estimators=100": "n_estimators=30"})
+    rehearsal = modelwright("rehearse", file, "--json", home=file.parent / ".modelwright")
+    assert rehearsal.code == 0, rehearsal.err
+    with Run(file, "--replay", str(file.parent / "data/elec2.parquet"), "--once") as run:
+        code, out, err = run.end()
+    assert code == 0, err
+    assert out.count("\n") == 1
+    return mw.load(file), rehearsal.json, json.loads(out)
+
+
+def test_a_replay_decides_what_the_rehearsal_decided(replayed):
+    _, rehearsal, replay = replayed
+    assert replay["replayed"] == 1.0
+    assert replay["trainings"] >= 2
+    same = (
+        "journal_sha256",
+        "self_running",
+        "frozen",
+        "metric",
+        "predictions",
+        "trainings",
+        "promotions",
+        "rejections",
+    )
+    assert {name: replay[name] for name in same} == {name: rehearsal[name] for name in same}
+
+
+def test_the_journal_of_the_replay_is_the_rehearsals(replayed):
+    system, rehearsal, _ = replayed
+    replay, rehearsed = system.journal(of="replay"), system.journal(of="rehearsal")
+    assert [row.hash for row in replay] == [row.hash for row in rehearsed]
+    assert replay[-1].hash == rehearsal["journal_sha256"]
+
+
+def test_every_served_feature_is_the_recomputed_one_bit_for_bit(replayed):
+    system, _, replay = replayed
+    with closing(open_log(system, trial_of(system, "replay"), readonly=True)) as log:
+        events, outcomes, predictions = log.events(), log.outcomes(), log.predictions()
+        counts = log.counts()
+    champion = predictions.filter(predictions["role"].to_numpy(zero_copy_only=False) == "champion")
+    assert champion.num_rows == replay["predictions"] == 3_200
+    assert counts["predictions"] == predictions.num_rows > champion.num_rows  # and those in shadow
+    label = LabelColumn(system.label.name, system.label.kind)
+    place = {seq: row for row, seq in enumerate(events["_seq"].to_pylist())}
+    recomputed = {}
+    compared = 0
+    for row in predictions.to_pylist():
+        if row["release"] not in recomputed:
+            views = read_manifest(trial_of(system, "replay").releases / row["release"]).views
+            table = compute(views, system.contract, label, events, events, outcomes)
+            recomputed[row["release"]] = (table.column_names, [column.to_pylist() for column in table.columns])
+        names, columns = recomputed[row["release"]]
+        served = json.loads(row["features"])
+        assert sorted(served) == sorted(names)
+        for name, column in zip(names, columns, strict=True):
+            value = column[place[row["event_seq"]]]
+            if value is None or (isinstance(value, float) and math.isnan(value)):
+                assert served[name] is None
+            else:
+                assert served[name] == value, (name, row["id"])
+            compared += 1
+    assert compared > 100_000
+    assert len(recomputed) >= 2
+
+
+def test_the_system_itself_is_not_touched_by_a_replay(replayed, modelwright):
+    system, *_ = replayed
+    assert [row for row in system.journal() if row.kind != "error"] == []
+    assert not list(workspace_of(system).root.glob("**/.partial-*"))
+
+
+def test_ctrl_c_in_a_replay_ends_it_with_130(replayed):
+    system, *_ = replayed
+    with Run(system.path, "--replay", str(system.home / "data/elec2.parquet"), port=free_port()) as run:
+        until(run.champion, "the first champion")
+        code, out, err = run.end(signal.SIGINT)
+    assert (code, out) == (130, "")
+    assert err.strip().splitlines()[-1] == "modelwright: interrupted; what was acknowledged is in the log"
+    assert "Traceback" not in err
+
+
+def test_a_second_run_on_the_workspace_is_refused_in_one_line(declare, modelwright):
+    file = declare("disputes")
+    with Run(file, port=free_port()) as run:
+        until(run.champion, "the first champion")
+        home = file.parent / ".modelwright"
+        for more in ((), ("--replay", file.with_name("disputes.csv"), "--once")):
+            second = modelwright("run", file, "--port", "0", *more, home=home)
+            assert second.code == 1
+            (line,) = second.err.strip().splitlines()
+            assert f"another process (process {run.process.pid}) is its run already" in line
+        assert modelwright("status", file, "--json", home=home).json["champion"]["release"] == run.champion()
+        trained = modelwright("train", file, "--json", home=home)
+        assert trained.code == 0, trained.err
+        assert trained.json["promoted"] is False  # the loop decides
+        code, out, err = run.end(signal.SIGTERM)
+    assert (code, out) == (0, ""), err
+
+
+SLOW = '''
+class Slow(LGBMRegressor):
+    """Takes its time to fit."""
+
+    def fit(self, frame, target):
+        import time
+        from pathlib import Path
+
+        (Path(__file__).parent / "fitting").touch()
+        while not (Path(__file__).parent / "go on").exists():
+            time.sleep(0.05)
+        return super().fit(frame, target)
+
+
+system = mw.System('''
+
+
+def test_ctrl_c_in_a_training_leaves_no_half_made_release(declare):
+    file = declare("sales", {"system = mw.System(": SLOW, "model=LGBMRegressor(": "model=Slow("})
+    releases = file.parent / ".modelwright/releases"
+    with Run(file, port=free_port()) as run:
+        until((file.parent / "fitting").exists, "the training")
+        code, out, err = run.end(signal.SIGINT)
+    assert (code, out) == (130, "")
+    assert "Traceback" not in err
+    assert all((release / "manifest.json").exists() for release in releases.iterdir())
+    (releases / ".partial-killed").mkdir()
+    (releases / ".partial-killed/model.onnx").write_bytes(b"half")
+    (file.parent / "go on").touch()
+    with Run(file, port=free_port()) as run:
+        champion = until(lambda: (name := run.champion()) and name.startswith("r1-") and name, "the fitted champion")
+        code, _, err = run.end(signal.SIGINT)
+    assert code == 130, err
+    assert not list(releases.glob(".partial-*"))
+    assert (releases / champion / "manifest.json").exists()
+
+
+def test_serving_that_is_killed_is_started_again_and_nothing_acknowledged_is_lost(declare):
+    file = declare("disputes")
+    acknowledged, failed, stop = {}, [], threading.Event()
+
+    def ask(run, worker):
+        number = 0
+        while not stop.is_set():
+            id = f"live-{worker}-{number}"
+            at = f"2024-09-01T{number // 3600 % 24:02}:{number // 60 % 60:02}:{number % 60:02}Z"
+            said = run.ask(
+                "POST", "/predict", {"payment": id, "card": f"c{worker}", "at": at, "amount": 1.5, "country": "DE"}
+            )
+            if said is None or said[0] != 200:
+                failed.append(id)
+                time.sleep(0.01)
+            else:
+                acknowledged[id] = said[1]
+            number += 1
+
+    with Run(file, port=free_port()) as run:
+        until(run.champion, "the first champion")
+        workers = [threading.Thread(target=ask, args=(run, worker)) for worker in range(4)]
+        for worker in workers:
+            worker.start()
+        killed = []
+        try:
+            for wanted in (100, 300):
+                until(lambda wanted=wanted: len(acknowledged) > wanted, "answers")
+                killed.append(until(lambda: run.child("modelwright.app.server"), "the serving process"))
+                os.kill(killed[-1], signal.SIGKILL)
+                before = len(acknowledged)
+                until(lambda before=before: len(acknowledged) > before + 100, "answers after the kill")
+        finally:
+            stop.set()
+            for worker in workers:
+                worker.join()
+        assert run.child("modelwright.app.server") not in killed
+        again = next(iter(acknowledged))
+        body = {"payment": again, "card": "c" + again.split("-")[1], "amount": 1.5, "country": "DE"}
+        number = int(again.split("-")[2])
+        body["at"] = f"2024-09-01T{number // 3600:02}:{number // 60 % 60:02}:{number % 60:02}Z"
+        assert run.ask("POST", "/predict", body) == (200, acknowledged[again])  # the stored answer
+        code, _, err = run.end(signal.SIGTERM)
+    assert code == 0, err
+
+    system = mw.load(file)
+    with closing(open_log(system, workspace_of(system), SystemClock(), readonly=True)) as log:
+        ids = log.events()["_id"].to_pylist()
+        said = {row["id"]: row for row in log.predictions().to_pylist()}
+        log.journal.verify()
+        restarts = [row.summary for row in log.journal.rows() if row.kind == "error"]
+    assert len(ids) == len(set(ids))
+    assert set(acknowledged) <= set(ids)
+    for id, answer in acknowledged.items():
+        assert (said[id]["prediction"], said[id]["score"], said[id]["release"]) == (
+            answer["prediction"], answer["score"], answer["release"],
+        )  # fmt: skip
+    assert restarts == ["the serving process ended with code -9 and is started again"] * 2
