@@ -119,7 +119,9 @@ class Server:
     def __enter__(self) -> Self:
         assert self.process.stdout is not None
         line = self.process.stdout.readline()
-        assert line, self.messages()
+        if not line:
+            self.stop()
+            raise AssertionError(self.messages())
         self.started = json.loads(line)
         parts = urlsplit(self.started["address"])
         self.address = (parts.hostname or "", parts.port or 0)

@@ -1,11 +1,14 @@
 """`modelwright serve` as a real process: what is answered is durable, each id counts once, and history is read exactly."""
 
 import json
+import os
 import random
 import re
 import signal
 import socket
 import struct
+import subprocess
+import sys
 import threading
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
@@ -271,7 +274,7 @@ def test_what_was_acknowledged_survives_a_kill(card_numbers: Any, serve: Any, pa
 
 
 ABSENT = f"""
-import atexit, importlib.machinery, os, sys
+import atexit, importlib.machinery, os, pathlib, sys
 absent = {TRAINING!r}
 find = importlib.machinery.PathFinder.find_spec
 
@@ -282,7 +285,7 @@ def found(name, path=None, target=None):
 
 importlib.machinery.PathFinder.find_spec = found
 loaded = lambda: sorted({{name.partition(".")[0] for name in sys.modules}} & set(absent))
-atexit.register(lambda: open(os.environ["LOADED"], "w").write(" ".join(loaded())))
+atexit.register(lambda: pathlib.Path(os.environ["LOADED"]).write_text(" ".join(loaded())))
 """
 
 
@@ -315,10 +318,6 @@ def test_serving_needs_nothing_of_training(
 def test_a_native_release_without_its_libraries_is_refused_with_the_command(
     cards: Any, without_training: dict[str, str], tmp_path: Path
 ) -> None:
-    import os
-    import subprocess
-    import sys
-
     done = subprocess.run(
         [sys.executable, "-m", "modelwright.app.cli", "serve", str(cards.release), "--port", "0"],
         env={**os.environ, **without_training, "MODELWRIGHT_HOME": str(tmp_path / "state")},

@@ -64,7 +64,12 @@ class _History:
         self._ask(*self._no_rows(), np.full(self._width, math.nan), 0, np.empty(1 + max(places)))
 
     def read(
-        self, values: Sequence[object], own: NDArray[np.float64], at_us: int, out: NDArray[np.float64], before: int | None
+        self,
+        values: Sequence[object],
+        own: NDArray[np.float64],
+        at_us: int,
+        out: NDArray[np.float64],
+        before: int | None,
     ) -> None:
         key = self._reader.key(values)
         if key is None:

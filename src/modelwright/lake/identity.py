@@ -34,7 +34,8 @@ class Identity(NamedTuple):
     def stored(self) -> bytes:
         """The value to put under the id's key."""
         answer = b"" if self.answer is None else b"=" + self.answer
-        return _HEAD.pack(self.seq, self.at_us, len(self.digest), self.live, len(answer)) + self.digest + answer + self.packed
+        head = _HEAD.pack(self.seq, self.at_us, len(self.digest), self.live, len(answer))
+        return head + self.digest + answer + self.packed
 
     def values(self) -> list[Any]:
         """The event's values in the contract's order."""

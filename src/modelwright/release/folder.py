@@ -57,7 +57,9 @@ def read_manifest(folder: Path) -> Manifest:
     """The manifest of a folder; ReleaseError where there is none or it is of another format."""
     path = folder / "manifest.json"
     if not path.is_file():
-        raise ReleaseError(f"{folder} is no release: it has no manifest.json; give a folder that `modelwright train` published")
+        raise ReleaseError(
+            f"{folder} is no release: it has no manifest.json; give a folder that `modelwright train` published"
+        )
     try:
         manifest = msgspec.json.decode(path.read_bytes(), type=Manifest)
     except msgspec.DecodeError as error:

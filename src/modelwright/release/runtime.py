@@ -121,7 +121,9 @@ def checked(output: Array, rows: int, classes: tuple[bool | str, ...], what: str
             f"{what} predicts NaN or infinity for {wrong} of {rows} rows; handle missing values in the pipeline"
         )
     if classes and (output.min(initial=0) < -TOLERANCE or output.max(initial=0) > 1 + TOLERANCE):
-        raise ReleaseError(f"{what} gives {output.min():.4g} to {output.max():.4g} as probabilities; 0 to 1 was expected")
+        raise ReleaseError(
+            f"{what} gives {output.min():.4g} to {output.max():.4g} as probabilities; 0 to 1 was expected"
+        )
     return Predictions.of_classes(output, classes) if classes else Predictions(output)
 
 

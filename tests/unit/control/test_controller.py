@@ -178,6 +178,12 @@ def test_a_failing_champion_is_rolled_back_to_the_one_before(in_shadow):
     assert in_shadow.pointed() == (1, 3, None, "shadow")
 
 
+def test_a_release_that_is_not_live_is_left_alone(begun):
+    baseline = begun.journal.pointer().previous
+    assert begun.controller.roll_back(T0 + DAY, baseline, "it raises", {}) == []
+    assert begun.pointed() == (1, None, 0, "idle")
+
+
 def test_a_failing_challenger_is_sent_home(in_shadow):
     challenger = in_shadow.journal.pointer().challenger
     (row,) = roll_back(in_shadow.journal, T0 + 11 * DAY, challenger, "it raises", {"errors": 1})

@@ -121,7 +121,7 @@ def test_row_and_pointer_are_one_transaction(log, monkeypatch):
 
     def broken(value):
         if isinstance(value, Pointer):
-            raise MemoryError  # noqa: TRY004  # stands for a crash between the two
+            raise MemoryError  # stands for a crash between the two
         return pack(value)
 
     monkeypatch.setattr(journal, "pack", broken)

@@ -161,6 +161,16 @@ def test_what_the_operator_cannot_do_is_refused_with_the_reason(numbers, outcome
         onnx_form(estimator, columns, "float64", classifier=bool(classes))
 
 
+def test_a_number_split_as_a_category_is_refused(numbers):
+    rows, columns = numbers
+    rows = Rows(np.nan_to_num(rows.numbers))
+    target = np.isin(rows.numbers[:, 1], [-2, 1])
+    model = LGBMClassifier(**SMALL, min_data_per_group=5, cat_smooth=1)
+    estimator = model.fit(data_frame(rows, columns), target, categorical_feature=["b"])
+    with pytest.raises(NotConvertible, match="^categorical splits have no exact ONNX form$"):
+        onnx_form(estimator, columns, "float64", classifier=True)
+
+
 class Homemade:
     """No converter knows it."""
 

@@ -1,46 +1,23 @@
-"""`count` and `rate`: rows of the window for which the condition holds, missing values included."""
+"""`count`: rows of the window for which the condition holds, missing values included."""
 
 from modelwright.features.kernel.compiled import Floats, Ints, Marks, compiled
-from modelwright.features.kernel.state import LEFT, RIGHT, far
-
-N = 2
 
 
 @compiled
 def count(
-    state: Ints, times: Ints, values: Floats, mask: Marks, base: int, lo: Ints, hi: Ints, at: Ints, parameter: float,
-    out: Floats,
-) -> Ints:  # fmt: skip
+    times: Ints, values: Floats, mask: Marks, lo: Ints, hi: Ints, at: Ints, own: Floats, k: int, out: Floats
+) -> None:
     """How many rows; signature as in the package's docstring."""
-    left, right, n = state[LEFT], state[RIGHT], state[N]
+    left = right = lo[0]
+    n = 0
     for r in range(len(lo)):
-        if far(left, right, lo[r], hi[r]):
+        if lo[r] >= right:
             left = right = lo[r]
             n = 0
-        while right < hi[r]:
-            n += mask[right - base]
-            right += 1
         while left < lo[r]:
-            n -= mask[left - base]
+            n -= mask[left]
             left += 1
-        while right > hi[r]:
-            right -= 1
-            n -= mask[right - base]
-        while left > lo[r]:
-            left -= 1
-            n += mask[left - base]
+        while right < hi[r]:
+            n += mask[right]
+            right += 1
         out[r] = n
-    state[LEFT], state[RIGHT], state[N] = left, right, n
-    return state
-
-
-@compiled
-def rate(
-    state: Ints, times: Ints, values: Floats, mask: Marks, base: int, lo: Ints, hi: Ints, at: Ints, parameter: float,
-    out: Floats,
-) -> Ints:  # fmt: skip
-    """Rows a second of a window of `parameter` microseconds. Signature as in the package's docstring."""
-    count(state, times, values, mask, base, lo, hi, at, parameter, out)
-    for r in range(len(lo)):
-        out[r] = out[r] / (parameter / 1e6)
-    return state
