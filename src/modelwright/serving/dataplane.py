@@ -60,7 +60,7 @@ class _Scoring(msgspec.Struct, gc=False):
     event: Event
     seq: int
     features: dict[str, list[Any]]
-    answer: Answer | UnavailableError | None = None
+    answer: msgspec.Raw | UnavailableError | None = None
 
 
 class Dataplane:
@@ -85,6 +85,7 @@ class Dataplane:
         self.label = label
         self.clock = clock
         self.counters = Counters()
+        self._encode = msgspec.json.Encoder().encode
         self.hosts = Hosts(contract, log.strings, log.history)
         self.champion: LiveRelease | None = None
         self.previous: LiveRelease | None = None
@@ -150,7 +151,7 @@ class Dataplane:
         """Work off jobs in one transaction, outcomes of known events first; an answer or a `ModelwrightError` for each.
 
         A job is ("predict", events), ("event", events) or ("outcome", outcome bodies); its answer a list with one
-        `Answer` or `Accepted` for each entry. Whatever fails in one job leaves the others alone, and what a failed job
+        encoded `Answer` or an `Accepted` for each entry. Whatever fails in one job leaves the others alone, and what a failed job
         had already written stays: each entry counts once, so that sending it again is safe.
         """
         results: list[Any] = [None] * len(jobs)
@@ -246,7 +247,7 @@ class Dataplane:
                 self._same(event, known.digest)
                 if known.answer is not None:
                     self.counters.repeats += 1
-                    answers.append(msgspec.json.decode(known.answer, type=Answer))
+                    answers.append(msgspec.Raw(known.answer))
                     continue
                 if event.id in scoring:  # twice in one batch: the same answer
                     answers.append(scoring[event.id])
@@ -279,8 +280,9 @@ class Dataplane:
                 if live is None or said is None:
                     one.answer = UnavailableError("the release cannot answer this request; the event is in the log")
                     continue
-                one.answer = self._record(write, live, one, said, row, "champion")
-                write.answer(one.event.id, msgspec.json.encode(one.answer))
+                # What is stored for a repeat is what is sent: encoded once, the same to the byte.
+                one.answer = msgspec.Raw(self._encode(self._record(write, live, one, said, row, "champion")))
+                write.answer(one.event.id, bytes(one.answer))
             if self.challenger is not None:
                 room = SHADOW_LIMIT - len(self._shadow)
                 self._shadow += scoring[:room]

@@ -26,12 +26,23 @@ class Payment:
 
 CONTRACT = contract_of(Payment)
 VIEW = FeatureView(
-    Payment, n=agg.count(), total=agg.sum("amount", over="2s"), last_shop=agg.last("shop"), bad=agg.sum("bad"), up=agg.change("amount")
-).spec()  # fmt: skip
+    Payment,
+    n=agg.count(),
+    total=agg.sum("amount", over="2s"),
+    last_shop=agg.last("shop"),
+    bad=agg.sum("bad"),
+    up=agg.change("amount"),
+).spec()
 AT = [datetime(2024, 1, 1, 0, 0, second, tzinfo=UTC) for second in range(4)]
 EVENTS = pa.table(
-    {"id": [1, 2, 3, 4], "at": pa.array(AT, pa.timestamp("us", "UTC")), "card": [7, 7, 8, 7], "amount": [1.0, 2.0, 4.0, 8.0], "shop": ["x", "y", "x", None]}
-)  # fmt: skip
+    {
+        "id": [1, 2, 3, 4],
+        "at": pa.array(AT, pa.timestamp("us", "UTC")),
+        "card": [7, 7, 8, 7],
+        "amount": [1.0, 2.0, 4.0, 8.0],
+        "shop": ["x", "y", "x", None],
+    }
+)
 OUTCOMES = pa.table({"_id": [1, 99, 2], "bad": [True, True, True], "_known_at": pa.array([AT[1], AT[1], AT[0]])})
 EXPECTED = {
     "n": [0, 1, 0, 2], "total": [0.0, 1.0, 0.0, 2.0], "last_shop": [None, "x", None, "y"], "bad": [0.0, 1.0, 0.0, 2.0],

@@ -1,11 +1,21 @@
 import json
 
+import msgspec
 import pytest
 
 from modelwright.core.errors import ConflictError, ContractError, ReleaseError, UnavailableError, UnknownEventError
 from modelwright.serving import dataplane
 from modelwright.serving.dataplane import Dataplane
-from modelwright.serving.messages import Accepted, OutcomeBody
+from modelwright.serving.messages import Accepted, Answer, OutcomeBody
+
+
+def work(plane, jobs):
+    """What the plane answers, decoded: predictions leave it as the bytes that are stored and sent."""
+
+    def decoded(entry):
+        return msgspec.json.decode(entry, type=Answer) if isinstance(entry, msgspec.Raw) else entry
+
+    return [[decoded(entry) for entry in answer] if isinstance(answer, list) else answer for answer in plane.work(jobs)]
 
 
 @pytest.fixture
@@ -23,9 +33,9 @@ def features_of(plane, number):
 
 
 def test_a_batch_of_jobs_is_one_commit_and_one_call_of_the_model(plane, live, pay, fraud):
-    plane.work([("event", [pay(0)])])
+    work(plane, [("event", [pay(0)])])
     jobs = [("predict", [pay(1), pay(2)]), ("event", [pay(3)]), ("outcome", [fraud(0)]), ("predict", [pay(4)])]
-    predicted, told, known, again = plane.work(jobs)
+    predicted, told, known, again = work(plane, jobs)
     assert [answer.id for answer in predicted] == ["p1", "p2"]
     assert predicted[0].probabilities == {"false": 0.75, "true": 0.25}
     assert (predicted[0].score, predicted[0].prediction, predicted[0].release) == (0.25, False, "r1")
@@ -38,56 +48,56 @@ def test_a_batch_of_jobs_is_one_commit_and_one_call_of_the_model(plane, live, pa
 
 
 def test_an_outcome_in_the_batch_counts_for_the_predictions_in_it(plane, live, pay, fraud, clock):
-    plane.work([("event", [pay(0, seconds=0)])])
+    work(plane, [("event", [pay(0, seconds=0)])])
     clock.advance(clock.now_us() + 10)
     late = pay(1, seconds=3600.00001)  # asked for at the moment the outcome is known
-    plane.work([("predict", [late]), ("outcome", [fraud(0)])])
+    work(plane, [("predict", [late]), ("outcome", [fraud(0)])])
     assert features_of(plane, 1)["frauds"] == 1
 
 
 def test_an_outcome_of_an_event_in_the_same_batch_waits_for_it(plane, live, pay, fraud):
-    answers = plane.work([("outcome", [fraud(1)]), ("predict", [pay(1)])])
+    answers = work(plane, [("outcome", [fraud(1)]), ("predict", [pay(1)])])
     assert answers[0] == [Accepted("p1", False)]
     assert answers[1][0].id == "p1"
 
 
 def test_a_repeat_gets_the_stored_answer_whatever_is_live(plane, live, release, pay):
-    first = plane.work([("predict", [pay(1)])])[0][0]
+    first = work(plane, [("predict", [pay(1)])])[0][0]
     other, model = release("r2", 0.75)
     plane.swap(plane.prepare(other), plane.champion, None)
-    assert plane.work([("predict", [pay(1)])])[0][0] == first
-    assert plane.work([("predict", [pay(2)])])[0][0].release == "r2"
+    assert work(plane, [("predict", [pay(1)])])[0][0] == first
+    assert work(plane, [("predict", [pay(2)])])[0][0].release == "r2"
     assert model.calls == [1]
     assert plane.log.counts() == {"events": 2, "predictions": 2, "outcomes": 0}
 
 
 def test_an_id_with_another_body_changes_nothing(plane, live, pay):
-    plane.work([("predict", [pay(1)])])
-    failed, fine = plane.work([("predict", [pay(1, amount=2.0)]), ("predict", [pay(2)])])
+    work(plane, [("predict", [pay(1)])])
+    failed, fine = work(plane, [("predict", [pay(1, amount=2.0)]), ("predict", [pay(2)])])
     assert isinstance(failed, ConflictError)
     assert fine[0].id == "p2"
-    assert isinstance(plane.work([("event", [pay(1, card="d")])])[0], ConflictError)
+    assert isinstance(work(plane, [("event", [pay(1, card="d")])])[0], ConflictError)
     assert plane.log.counts()["events"] == 2
 
 
 def test_an_id_twice_in_a_batch_has_one_answer(plane, live, pay):
-    one, two = plane.work([("predict", [pay(1), pay(1)]), ("predict", [pay(1)])])
+    one, two = work(plane, [("predict", [pay(1), pay(1)]), ("predict", [pay(1)])])
     assert one[0] == one[1] == two[0]
     assert one[0].id == "p1"
     assert plane.log.counts() == {"events": 1, "predictions": 1, "outcomes": 0}
 
 
 def test_a_repeat_is_answered_though_the_job_it_was_first_in_fails(plane, live, pay):
-    plane.work([("event", [pay(9)])])
-    failed, fine = plane.work([("predict", [pay(1), pay(9, amount=5.0)]), ("predict", [pay(1)])])
+    work(plane, [("event", [pay(9)])])
+    failed, fine = work(plane, [("predict", [pay(1), pay(9, amount=5.0)]), ("predict", [pay(1)])])
     assert isinstance(failed, ConflictError)
     assert fine[0].id == "p1"
 
 
 def test_an_event_told_of_before_is_seen_as_of_then(plane, live, pay, fraud):
-    plane.work([("event", [pay(5)])])
-    plane.work([("event", [pay(3)])])  # before it in time, after it in the log
-    plane.work([("predict", [pay(5), pay(6)])])
+    work(plane, [("event", [pay(5)])])
+    work(plane, [("event", [pay(3)])])  # before it in time, after it in the log
+    work(plane, [("predict", [pay(5), pay(6)])])
     assert features_of(plane, 5)["n"] == 0
     assert features_of(plane, 6)["n"] == 2
 
@@ -97,7 +107,7 @@ def test_a_release_that_fails_is_replaced_by_the_one_before_it(plane, live, rele
     bad, model = release("r2", 0.75)
     plane.swap(plane.prepare(bad), good, None)
     model.fails_at = 13.0
-    answers = plane.work([("predict", [pay(1), pay(2, amount=13.0), pay(3)])])[0]
+    answers = work(plane, [("predict", [pay(1), pay(2, amount=13.0), pay(3)])])[0]
     assert [answer.release for answer in answers] == ["r2", "r1", "r2"]
     assert [name for name, _ in failures] == ["r2"]
     assert plane.counters.failures == {"r2": 1}
@@ -105,38 +115,38 @@ def test_a_release_that_fails_is_replaced_by_the_one_before_it(plane, live, rele
 
 def test_without_a_release_before_it_the_event_is_kept_and_may_be_asked_again(plane, live, failures, pay):
     live.fails = True
-    one, two = plane.work([("predict", [pay(1)]), ("predict", [pay(1)])])
+    one, two = work(plane, [("predict", [pay(1)]), ("predict", [pay(1)])])
     assert isinstance(one, UnavailableError)
     assert isinstance(two, UnavailableError)
     assert failures == []
     assert plane.log.counts() == {"events": 1, "predictions": 0, "outcomes": 0}
     live.fails = False
-    plane.work([("event", [pay(0)])])
-    assert plane.work([("predict", [pay(1)])])[0][0].id == "p1"
+    work(plane, [("event", [pay(0)])])
+    assert work(plane, [("predict", [pay(1)])])[0][0].id == "p1"
     assert features_of(plane, 1)["n"] == 0  # as of when it came
     assert plane.log.counts()["events"] == 2
 
 
 def test_a_release_that_says_nan_has_not_answered(plane, live, pay):
     live.score = float("nan")
-    assert isinstance(plane.work([("predict", [pay(1)])])[0], UnavailableError)
+    assert isinstance(work(plane, [("predict", [pay(1)])])[0], UnavailableError)
 
 
 def test_without_a_release_nothing_is_predicted_and_events_are_taken(plane, pay):
-    refused, taken = plane.work([("predict", [pay(1)]), ("event", [pay(2)])])
+    refused, taken = work(plane, [("predict", [pay(1)]), ("event", [pay(2)])])
     assert isinstance(refused, UnavailableError)
     assert taken == [Accepted("p2", False)]
     assert plane.log.counts()["events"] == 1
 
 
 def test_an_outcome_of_nobody(plane, live, fraud):
-    assert isinstance(plane.work([("outcome", [fraud(1)])])[0], UnknownEventError)
+    assert isinstance(work(plane, [("outcome", [fraud(1)])])[0], UnknownEventError)
 
 
 def test_the_challenger_scores_what_the_champion_scored(plane, live, release, pay):
     other, model = release("r2", 0.75, over="sum")
     plane.swap(plane.champion, None, plane.prepare(other))
-    plane.work([("predict", [pay(1)])])
+    work(plane, [("predict", [pay(1)])])
     assert (plane.shadow_waiting, model.calls) == (1, [])
     plane.score_shadow()
     assert (plane.shadow_waiting, model.calls, plane.counters.shadow) == (0, [1], 1)
@@ -146,7 +156,7 @@ def test_the_challenger_scores_what_the_champion_scored(plane, live, release, pa
         ("r2", "challenger", 0.75),
     ]
     assert set(json.loads(rows[1]["features"])) == {"n", "frauds", "spent"}
-    plane.work([("predict", [pay(2)])])
+    work(plane, [("predict", [pay(2)])])
     plane.swap(plane.champion, None, None)
     assert plane.shadow_waiting == 0
 
@@ -155,15 +165,15 @@ def test_a_challenger_that_fails_harms_no_answer(plane, live, release, failures,
     other, model = release("r2", 0.75)
     plane.swap(plane.champion, None, plane.prepare(other))
     model.fails = True
-    plane.work([("predict", [pay(1)])])
-    assert plane.work([("predict", [pay(2)])])[0][0].release == "r1"
+    work(plane, [("predict", [pay(1)])])
+    assert work(plane, [("predict", [pay(2)])])[0][0].release == "r1"
     assert [name for name, _ in failures] == ["r2"]
 
 
 def test_overload_drops_pairs_and_counts_them(plane, live, release, pay, monkeypatch):
     monkeypatch.setattr(dataplane, "SHADOW_LIMIT", 2)
     plane.swap(plane.champion, None, plane.prepare(release("r2", 0.75)[0]))
-    plane.work([("predict", [pay(number) for number in range(5)])])
+    work(plane, [("predict", [pay(number) for number in range(5)])])
     assert (plane.shadow_waiting, plane.counters.shadow_dropped) == (2, 3)
 
 
@@ -171,29 +181,29 @@ def test_overload_drops_pairs_and_counts_them(plane, live, release, pay, monkeyp
 def test_rows_that_others_write_are_history_too(plane, live, log, pay, fraud, monkeypatch, limit):
     """Whether they are appended one by one or, where there are too many, loaded again."""
     monkeypatch.setattr(dataplane, "FORGET_AFTER", limit)
-    plane.work([("predict", [pay(1)])])
+    work(plane, [("predict", [pay(1)])])
     other = Dataplane(log, plane.contract, plane.label, plane.clock)
     other.work([("event", [pay(2), pay(3)])])
     other.work([("outcome", [fraud(2)])])
-    plane.work([("predict", [pay(4, seconds=3600)])])
+    work(plane, [("predict", [pay(4, seconds=3600)])])
     assert features_of(plane, 4) == {"n": 3, "frauds": 1}
 
 
 def test_a_commit_that_fails_leaves_no_trace(plane, live, release, log, pay, monkeypatch):
-    plane.work([("predict", [pay(1)])])
+    work(plane, [("predict", [pay(1)])])
     plane.swap(plane.champion, None, plane.prepare(release("r2", 0.75)[0]))
     with monkeypatch.context() as patched:
         patched.setattr(type(log.history), "flush", lambda *_: (_ for _ in ()).throw(OSError("the disk is gone")))
         with pytest.raises(Exception, match="the disk is gone"):
-            plane.work([("predict", [pay(2)])])
+            work(plane, [("predict", [pay(2)])])
     assert plane.shadow_waiting == 0
-    plane.work([("predict", [pay(3)])])
+    work(plane, [("predict", [pay(3)])])
     assert features_of(plane, 3)["n"] == 1
     assert plane.log.counts()["events"] == 2
 
 
 def test_unseen_texts_are_counted(plane, live, pay):
-    plane.work([("predict", [pay(1, shop="a"), pay(2, shop="z"), pay(3, shop="z")])])
+    work(plane, [("predict", [pay(1, shop="a"), pay(2, shop="z"), pay(3, shop="z")])])
     assert plane.counters.unseen == {"shop": 2}
 
 
@@ -259,7 +269,7 @@ def test_a_whole_number_to_predict_is_answered_with_an_amount(contract, label, c
         from modelwright.core.clock import from_us
 
         event = plane.event_of(contract.struct()(pid="p", card="c", at=from_us(clock.now_us()), amount=1.0, shop=None))
-        answer = plane.work([("predict", [event])])[0][0]
+        answer = work(plane, [("predict", [event])])[0][0]
         assert answer.prediction == 2.5
         assert log.predictions()["prediction"].to_pylist() == [2.5]
         log.drain()
