@@ -133,6 +133,54 @@ def test_a_replay_decides_what_the_rehearsal_decided(replayed):
     assert {name: replay[name] for name in same} == {name: rehearsal[name] for name in same}
 
 
+@pytest.mark.parametrize("name", ["disputes", "sales", "tickets"])
+def test_entities_texts_amounts_and_late_classes_replay_as_they_rehearse(declare, name):
+    file = declare(name)
+    rehearsed = mw.load(file).rehearse()
+    with Run(file, "--replay", str(file.with_name(f"{name}.csv")), "--once") as run:
+        code, out, err = run.end()
+    assert code == 0, err
+    said = json.loads(out)
+    assert said["journal_sha256"] == rehearsed.journal_sha256
+    assert (said["self_running"], said["frozen"]) == (rehearsed.self_running, rehearsed.frozen)
+
+
+FRAGILE = '''
+class Fragile(LGBMRegressor):
+    """Cannot answer one number of visitors."""
+
+    def predict(self, frame, **more):
+        if (frame["visitors"] == 777).any():
+            raise RuntimeError("too many")
+        return super().predict(frame, **more)
+
+
+system = mw.System('''
+
+
+def test_a_release_that_fails_live_is_replaced_without_a_restart_as_it_was_in_the_rehearsal(declare):
+    fragile = {
+        "system = mw.System(": FRAGILE,
+        "model=LGBMRegressor(": "model=Fragile(",
+        "rows: int = 1_200": "rows: int = 500",
+        "visitors = int(random.integers(0, 60))": "visitors = 777 if i == 300 else int(random.integers(0, 60))",
+    }
+    file = declare("sales", fragile)
+    system = mw.load(file)
+    rehearsed = system.rehearse()
+    assert rehearsed.rollbacks == 1
+    with Run(file, "--replay", str(file.with_name("sales.csv")), "--once") as run:
+        code, out, err = run.end()
+    assert code == 0, err
+    said = json.loads(out)
+    assert (said["rollbacks"], said["predictions"]) == (1, 400)  # each event has its answer
+    assert said["journal_sha256"] == rehearsed.journal_sha256
+    (back,) = [row for row in system.journal(of="replay") if row.kind == "rolled_back"]
+    assert back.summary.startswith("r0-")
+    assert back.summary.endswith("failed to predict: RuntimeError: too many")
+    assert not [row for row in system.journal(of="replay") if "serving process" in row.summary]
+
+
 def test_the_journal_of_the_replay_is_the_rehearsals(replayed):
     system, rehearsal, _ = replayed
     replay, rehearsed = system.journal(of="replay"), system.journal(of="rehearsal")

@@ -5,13 +5,14 @@ import pyarrow as pa
 
 from modelwright.app.replay import History
 from modelwright.control.material import make_material
+from modelwright.core.errors import ReleaseError
 from modelwright.monitoring.ledger import Scored
 from modelwright.release.folder import Release
 from modelwright.spec.system import System
 
 
 def frozen_answers(system: System, history: History, release: Release) -> dict[str, Scored]:
-    """Its answer to each event that follows the given part, by the event's id."""
+    """Its answer to each event that follows the given part, by the event's id; none where it cannot answer them all."""
     ids = history.events["_id"].to_pylist()
     seq = {id: place + 1 for place, id in enumerate(ids)}
     events = history.events.append_column("_seq", pa.array(np.arange(1, len(ids) + 1))).append_column(
@@ -24,7 +25,10 @@ def frozen_answers(system: System, history: History, release: Release) -> dict[s
         .append_column("_live", pa.array(np.zeros(len(of), dtype=bool)))
     )
     material = make_material(events, outcomes, system)
-    said = release.predict(material.rows_for(release.manifest).take(slice(history.start, None)))
+    try:
+        said = release.predict(material.rows_for(release.manifest).take(slice(history.start, None)))
+    except ReleaseError:
+        return {}
     followed = material.examples.ids[history.start :]
     given = (
         [None] * len(followed) if said.probabilities is None else [tuple(row) for row in said.probabilities.tolist()]

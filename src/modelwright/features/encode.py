@@ -63,6 +63,8 @@ class KeyReader:
 
     def key(self, values: Sequence[object]) -> tuple[object, ...] | None:
         """Times become microseconds and NaN is missing, so that equal keys are equal tuples."""
+        if not self._places:
+            return ()
         parts = tuple(values[place] for place in self._places)
         for part in parts:
             if part is None or (isinstance(part, float) and math.isnan(part)):

@@ -94,7 +94,7 @@ class _History:
     def append_event(self, seq: int, at_us: int, values: Sequence[object], row: NDArray[np.float64]) -> None:
         key = self._reader.key(values)
         if key is not None:
-            masks = _masks(self._plan.masks["event"], row.reshape(-1, 1), self._strings)[:, 0]
+            masks = _row_masks(self._plan.masks["event"], row, self._strings)
             self._rows(key)[0].append(at_us, seq, None, row, masks)
 
     def append_outcome(
@@ -102,7 +102,7 @@ class _History:
     ) -> None:
         key = self._reader.key(values)
         if key is not None and self._needs_outcomes:
-            masks = _masks(self._plan.masks["outcome"], row.reshape(-1, 1), self._strings)[:, 0]
+            masks = _row_masks(self._plan.masks["outcome"], row, self._strings)
             self._rows(key)[1].append(known_us, seq, event_seq, row, masks)
 
     def forget(self) -> None:
@@ -151,7 +151,11 @@ class OnlineHost:
         kinds = {name: kind for plan in plans for name, kind in zip(plan.names, plan.output_kinds, strict=True)}
         texts = {step.name: step.text_column for plan in plans for step in plan.steps}
         self.output_kinds: tuple[str, ...] = tuple(kinds[name] for name in self.names)
-        self._texts = [texts[name] for name in self.names]
+        self._not_float = [
+            (place, texts[name])
+            for place, (name, kind) in enumerate(zip(self.names, self.output_kinds, strict=True))
+            if kind == "int" or texts[name] is not None
+        ]
         self._contract = contract
         self._label = label
         self._strings = strings
@@ -174,10 +178,10 @@ class OnlineHost:
         """
         out = np.empty(len(self.names))
         self.read_into(values, at_us, out, before=before)
-        return [
-            self._value(number, kind, text)
-            for number, kind, text in zip(out.tolist(), self.output_kinds, self._texts, strict=True)
-        ]
+        found: list[Any] = out.tolist()
+        for place, text in self._not_float:
+            found[place] = self._value(found[place], text)
+        return found
 
     def read_into(
         self, values: Sequence[object], at_us: int, out: NDArray[np.float64], *, before: int | None = None
@@ -211,12 +215,17 @@ class OnlineHost:
         for history in self._histories:
             history.forget()
 
-    def _value(self, number: float, kind: str, text: str | None) -> float | int | str | None:
-        if kind == "int":
+    def _value(self, number: float, text: str | None) -> int | str | None:
+        if text is None:
             return int(number)
-        if text is not None:
-            return None if math.isnan(number) else self._strings.text_of(text, int(number))
-        return number
+        return None if math.isnan(number) else self._strings.text_of(text, int(number))
+
+
+_EVERY_ROW = np.ones(1, np.uint8)
+
+
+def _row_masks(conditions: Sequence[Mask], row: NDArray[np.float64], strings: Strings) -> NDArray[np.uint8]:
+    return _masks(conditions, row.reshape(-1, 1), strings)[:, 0] if conditions else _EVERY_ROW
 
 
 def _masks(conditions: Sequence[Mask], columns: Any, strings: Strings) -> NDArray[np.uint8]:

@@ -82,8 +82,11 @@ class Rows:
         if seq <= self._highest_seq and bool((self.seq[: self.n] == seq).any()):
             return
         place = self.n
-        while place > 0 and (self.times[place - 1], self.seq[place - 1]) > (time, seq):
-            place -= 1
+        if place > 0 and (self.times[place - 1], self.seq[place - 1]) > (time, seq):
+            # Late: found by halving, since it may be later than thousands.
+            place = int(np.searchsorted(self.times[: self.n], time, side="right"))
+            while place > 0 and self.times[place - 1] == time and self.seq[place - 1] > seq:
+                place -= 1
         # Outcomes mostly come in the order of their events: only one of an earlier event can be a correction.
         may_correct = event is not None and event <= self._highest_event
         corrects = may_correct and bool((self.event[: self.n] == event).any())

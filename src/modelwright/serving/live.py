@@ -68,7 +68,11 @@ class LiveRelease:
         self.name = release.name
         self.host = host
         names = host.names if host is not None else ()
-        self.feature_names = tuple(names)
+        # A struct is written as JSON in half the time a dictionary is.
+        members = [(f"feature_{place}", Any) for place in range(len(names))]
+        renamed = {f"feature_{place}": name for place, name in enumerate(names)}
+        self._features: Any = msgspec.defstruct("Features", members, rename=renamed, gc=False)
+        self._encode = msgspec.json.Encoder().encode
         # Where each input comes from: (is a feature, its place among features or event values).
         numbers: list[int] = []
         self._texts: list[tuple[bool, int]] = []
@@ -112,4 +116,4 @@ class LiveRelease:
 
     def features_json(self, features: list[Any]) -> str:
         """The features as served, for the log: parity is checked against them. NaN is null."""
-        return msgspec.json.encode(dict(zip(self.feature_names, features, strict=True))).decode()
+        return self._encode(self._features(*features)).decode()

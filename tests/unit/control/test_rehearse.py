@@ -2,6 +2,7 @@
 
 import csv
 import shutil
+from datetime import datetime, timedelta
 
 import pytest
 
@@ -151,3 +152,21 @@ def test_outcomes_that_never_come_change_no_answer(declare):
     less, _ = rehearsed(mw.load(file))
     assert less["predictions"] == whole["predictions"]
     assert less["frozen"] != whole["frozen"]
+
+
+def test_a_decision_rests_on_the_outcomes_that_were_known_and_on_all_of_them(declare):
+    file = declare("disputes")
+    _, rows = rehearsed(mw.load(file))
+    with file.with_name("disputes.csv").open() as given:
+        told = [datetime.fromisoformat(f"{row['at']}Z") for row in csv.DictReader(given) if row["disputed"]]
+    since = None
+    compared = 0
+    for row in rows:
+        at = datetime.fromisoformat(row.at)
+        if row.kind == "shadow_started":
+            since = at
+        elif row.kind in ("promoted", "rejected") and "pairs" in row.evidence:
+            known = [moment for moment in told if moment >= since and moment + timedelta(days=1) <= at]
+            assert row.evidence["pairs"] == len(known)
+            compared += 1
+    assert compared >= 3

@@ -10,7 +10,9 @@ from modelwright.features.kernel.position import change, first, lag, since
 from modelwright.features.kernel.total import mean, total
 
 COUNT, SUM, MEAN, MIN, MAX, STD = (OPERATIONS.index(op) for op in ("count", "sum", "mean", "min", "max", "std"))
-LAG, FIRST, DISTINCT, SINCE = (OPERATIONS.index(op) for op in ("lag", "first", "count_distinct", "time_since_last"))
+LAG, FIRST, DISTINCT, SINCE, CHANGE = (
+    OPERATIONS.index(op) for op in ("lag", "first", "count_distinct", "time_since_last", "change")
+)
 
 
 @compiled

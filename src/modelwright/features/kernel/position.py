@@ -12,8 +12,22 @@ from modelwright.features.kernel.compiled import Floats, Ints, Marks, compiled
 
 
 @compiled
+def scan_back(values: Floats, mask: Marks, lo: int, hi: int, k: int, any_value: bool) -> int:
+    """Index of the k-th last row that counts, or -1."""
+    for i in range(hi - 1, lo - 1, -1):
+        if mask[i] and (any_value or not math.isnan(values[i])):
+            k -= 1
+            if k == 0:
+                return i
+    return -1
+
+
+@compiled
 def _kth_last(values: Floats, mask: Marks, lo: Ints, hi: Ints, k: int, any_value: bool, found: Ints) -> None:
     """`found[r]`: index of the k-th last row that counts, or -1. `any_value` lets rows with a missing value count."""
+    if len(lo) == 1:  # serving's case: no room is needed
+        found[0] = scan_back(values, mask, lo[0], hi[0], k, any_value)
+        return
     end = hi[len(hi) - 1]
     kept = np.empty(max(min(end - lo[0], k + end - hi[0]), 1), np.int64)
     n = 0

@@ -3,8 +3,9 @@
 import numpy as np
 
 from modelwright.features.kernel.compiled import Floats, Ints, Marks, compiled
-from modelwright.features.kernel.dispatch import apply
+from modelwright.features.kernel.dispatch import CHANGE, LAG, apply
 from modelwright.features.kernel.operations import SEES_ALL
+from modelwright.features.kernel.position import scan_back
 from modelwright.features.kernel.visible import hide
 
 
@@ -51,10 +52,22 @@ def answer(
                 marks = marks.copy()
                 hidden = np.empty(len(corrected), np.int64)
                 hide(marks, outcome_seq, outcome_seq, following, corrected, lo[0], hi[0], SEES_ALL, hidden)
+            if op == LAG:
+                i = scan_back(seen, marks, lo[0], hi[0], k, False)
+                out[place] = seen[i] if i >= 0 else np.nan
+                continue
             apply(op, known[:outcomes], seen, marks, lo, hi, at, mine, k, out[place : place + 1])
         else:
             hi[0] = _first_not_before(times, n, at_us)
             lo[0] = _first_not_before(times, n, at_us - over) if over > 0 else 0
             seen = values[column, :n] if column >= 0 else nothing
             mine[0] = own[column] if column >= 0 else np.nan
+            if op in (LAG, CHANGE):
+                i = scan_back(seen, masks[mask, :n], lo[0], hi[0], 1 if op == CHANGE else k, False)
+                out[place] = np.nan
+                if i >= 0:
+                    value = mine[0] - seen[i] if op == CHANGE else seen[i]
+                    if not np.isnan(value):
+                        out[place] = value
+                continue
             apply(op, times[:n], seen, masks[mask, :n], lo, hi, at, mine, k, out[place : place + 1])
