@@ -7,7 +7,7 @@ import numpy as np
 from modelwright.core.errors import TrainingError, first_line
 from modelwright.optimize.equivalence import compare, with_missing_texts
 from modelwright.optimize.onnx_form import NotConvertible, Precision, onnx_form
-from modelwright.release.inputs import InputColumn, Rows, data_frame
+from modelwright.release.inputs import InputColumn, Rows, data_frame, in_vocabulary
 from modelwright.release.manifest import Equivalence, RuntimeName
 from modelwright.release.runtime import OnnxRuntime, estimator_output
 from modelwright.training.fit import pickled
@@ -28,7 +28,7 @@ def served_form(
     estimator: Any, columns: tuple[InputColumn, ...], classes: tuple[bool | str, ...], train: Rows, held_back: Rows
 ) -> Form:
     """Compile, compare, choose. float64 is tried before float32: where it exists it is the one that is equal."""
-    rows = with_missing_texts(_compared_rows(train, held_back), columns)
+    rows = in_vocabulary(with_missing_texts(_compared_rows(train, held_back), columns), columns)
     try:
         said = estimator_output(estimator, data_frame(rows, columns), classes)
     except Exception as error:

@@ -60,6 +60,7 @@ def test_the_block_size_changes_nothing(declare, name):
     system = mw.load(declare(name))
     figures, rows = rehearsed(system)
     assert figures["trainings"] >= 2
+    assert not [row.summary for row in rows if row.kind == "error"]
     for block in (7, 1):
         assert rehearsed(system, block)[0] == figures
     assert figures["journal_sha256"] == rows[-1].hash

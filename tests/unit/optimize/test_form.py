@@ -78,6 +78,17 @@ def test_lightgbm_is_exact_inside_a_pipeline_with_texts(mixed, outcome, kind, pi
     assert chosen.equivalence.rows == 620  # all rows, and 20 of them with the text missing
 
 
+def test_texts_that_training_has_not_seen_are_compared_as_they_are_served(mixed, outcome):
+    rows, columns = mixed
+    estimator, classes = fitted(one_hot(MODEL["bool"]), rows, columns, outcome(rows, "bool"), "bool")
+    held_back = rows.take(slice(0, 50))
+    unseen = Rows(held_back.numbers, (["Atlantis"] * 50,))
+    chosen = served_form(estimator, columns, classes, rows, unseen)
+    assert chosen.runtime == "onnx"
+    missing = Rows(held_back.numbers, ([None] * 50,))
+    assert chosen.equivalence == served_form(estimator, columns, classes, rows, missing).equivalence
+
+
 def test_a_value_on_a_threshold_falls_on_lightgbms_side(numbers, outcome):
     rows, columns = numbers
     estimator, classes = fitted(MODEL["bool"], rows, columns, outcome(rows, "bool"), "bool")
