@@ -39,8 +39,8 @@ check: setup  ## format, lint, types, ranks
 bench: setup  ## our figures, with peers beside us on the same work
 	@$(BIN)/python -m benchmarks
 
-docs: setup  ## what each document claims in code, run
-	@$(BIN)/python -m pytest --doctest-glob='*.md' docs README.md CONTRIBUTING.md
+docs: setup  ## what documents and docstrings claim in code, run
+	@$(BIN)/python -m pytest tests/unit/test_readme.py src README.md
 
 clean:  ## remove what setup and the tools made
 	rm -rf .venv .pytest_cache .mypy_cache .ruff_cache .hypothesis .import_linter_cache

@@ -42,7 +42,7 @@ class Controller:
         self._now_us = 0
         self.trained_us = 0
         self.number = 0
-        self._outcomes_at_training = 0
+        self._outcomes_at_training: int | None = None  # since a restart, until the ledger has read the log again
         self._seen = 0
         self._restore()
 
@@ -56,6 +56,8 @@ class Controller:
     @property
     def losses_since_training(self) -> int:
         """Outcomes known since the newest candidate was trained."""
+        if self._outcomes_at_training is None:
+            return 0
         return self._ledger.outcomes - self._outcomes_at_training
 
     def recent_loss(self, rows: int) -> tuple[float, float, int]:
@@ -117,6 +119,8 @@ class Controller:
     def step(self, now_us: int) -> list[JournalRow]:
         """Decide what there is to decide at this moment; usually nothing."""
         self._now_us = now_us
+        if self._outcomes_at_training is None:
+            self._outcomes_at_training = self._ledger.outcomes
         pointer = self.pointer
         if pointer.champion is None:
             return []
