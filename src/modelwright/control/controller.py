@@ -15,7 +15,7 @@ import numpy as np
 from modelwright.control.rollback import pointed, roll_back
 from modelwright.control.trainer import Trained, Trainer
 from modelwright.core.clock import to_us
-from modelwright.core.errors import TrainingError
+from modelwright.core.errors import ConflictError, TrainingError
 from modelwright.lake.journal import Journal, JournalKind, JournalRow, Pointer
 from modelwright.monitoring.ledger import Ledger
 from modelwright.release.folder import read_manifest
@@ -104,7 +104,9 @@ class Controller:
         if trained is not None and trained.passed:
             rows.append(self._promote(trained.release, "the first candidate passed its gates", {}, baseline.release))
         else:
-            rows.append(self._promote(baseline.release, "no candidate has passed its gates; the baseline serves", {}))
+            rows.append(
+                self._promote(baseline.release, "no candidate has passed its gates; the baseline serves", {}, None)
+            )
         return rows
 
     def train_once(self, now_us: int) -> list[JournalRow]:
@@ -124,9 +126,15 @@ class Controller:
         pointer = self.pointer
         if pointer.champion is None:
             return []
-        if pointer.challenger is not None:
+        if pointer.challenger is None:
+            return self._adopt() or self._retrain()
+        try:
             return self._compare(pointer)
-        return self._adopt() or self._retrain()
+        except (
+            ConflictError
+        ):  # serving has rolled back since the pointer was read: look again at the next decision point
+            self._test = None
+            return []
 
     def roll_back(self, now_us: int, release: str, reason: str, evidence: dict[str, Any]) -> list[JournalRow]:
         """The champion fails live: the release before it takes over; a failing challenger is sent home."""
@@ -226,11 +234,8 @@ class Controller:
         }  # fmt: skip
         if test.pairs >= rollout.pairs and test.not_worse:
             said = "better" if test.difference > 0 else "not worse"
-            return [
-                self._promote(
-                    pointer.challenger, f"{said} by {abs(test.difference):.4f} over {test.pairs} pairs", evidence
-                )
-            ]
+            summary = f"{said} by {abs(test.difference):.4f} over {test.pairs} pairs"
+            return [self._promote(pointer.challenger, summary, evidence, pointer.champion, pointer.generation)]
         if test.worse:
             return [self._reject(pointer, f"worse by {-test.difference:.4f} over {test.pairs} pairs", evidence)]
         if self._now_us - pointer.since_us >= rollout.within_us:
@@ -241,12 +246,13 @@ class Controller:
             ]
         return []
 
-    def _promote(self, release: str, summary: str, evidence: dict[str, Any], previous: str | None = None) -> JournalRow:
-        previous = previous or self.pointer.champion
+    def _promote(
+        self, release: str, summary: str, evidence: dict[str, Any], previous: str | None, expect: int | None = None
+    ) -> JournalRow:
         self._test = None
         self._ledger.forget_challenger()
         return self._write(
-            "promoted", release, summary, evidence,
+            "promoted", release, summary, evidence, expect=expect,
             point=Pointer(champion=release, previous=previous, phase="idle", since_us=self._now_us),
         )  # fmt: skip
 
@@ -255,8 +261,9 @@ class Controller:
         self._ledger.forget_challenger()
         evidence = {"by": "shadow", **evidence}
         return self._write(
-            "rejected", pointer.challenger, summary, evidence, point=pointed(pointer, challenger=None, phase="idle")
-        )
+            "rejected", pointer.challenger, summary, evidence, expect=pointer.generation,
+            point=pointed(pointer, challenger=None, phase="idle"),
+        )  # fmt: skip
 
     def _new_test(self) -> PairedTest:
         return PairedTest(self._system.rollout.margin, self._system.rollout.confidence)
@@ -276,7 +283,7 @@ class Controller:
 
     def _write(
         self, kind: JournalKind, release: str | None, summary: str, evidence: dict[str, Any],
-        observed: dict[str, Any] | None = None, *, point: Pointer | None = None,
+        observed: dict[str, Any] | None = None, *, point: Pointer | None = None, expect: int | None = None,
     ) -> JournalRow:  # fmt: skip
         return self._journal.append(
             kind,
@@ -286,6 +293,7 @@ class Controller:
             evidence=_plain(evidence),
             observed=observed or {},
             point=point,
+            expect=expect,
         )
 
 

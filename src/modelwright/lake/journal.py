@@ -13,7 +13,7 @@ import msgspec
 
 from modelwright.core.canonical import canonical_json, sha256_hex
 from modelwright.core.clock import iso
-from modelwright.core.errors import UsageError, WorkspaceError
+from modelwright.core.errors import ConflictError, UsageError, WorkspaceError
 from modelwright.lake.rows import pack
 from modelwright.lake.store import Store, seq_key, text_key
 
@@ -90,8 +90,12 @@ class Journal:
         evidence: Mapping[str, Any] | None = None,
         observed: Mapping[str, Any] | None = None,
         point: Pointer | None = None,
+        expect: int | None = None,
     ) -> JournalRow:
         """Write one decision, and move the pointer with it where `point` is given (its generation is set here).
+
+        `expect` is the generation of the pointer that the decision rests on: where another decision has moved it
+        meanwhile nothing is written and `ConflictError` is raised.
 
         Durable on return, or with the write transaction that this thread has open. `at_us` is in microseconds since
         the epoch. Raises `UsageError` for a kind that is not in the list, and for evidence that is not plain JSON.
@@ -103,6 +107,12 @@ class Journal:
         meta = self._store.db("meta")
         with self._store.joined() as transaction:
             txn = transaction.txn
+            held = txn.get(_POINTER, db=meta)
+            generation = _decode_pointer(held).generation if held else 0
+            if expect is not None and expect != generation:
+                raise ConflictError(
+                    f"journal: {kind!r} rests on a pointer that another decision has moved; decide again"
+                )
             stored = txn.get(_HEAD, db=meta)
             head = _Head() if stored is None else _decode_head(stored)
             row = JournalRow(head.seq + 1, iso(at_us), kind, release, summary, figures, facts, head.hash, "")
@@ -110,9 +120,7 @@ class Journal:
             txn.put(seq_key(row.seq), pack(row), db=self._store.db("journal"))
             txn.put(_HEAD, pack(_Head(row.seq, row.hash)), db=meta)
             if point is not None:
-                stored = txn.get(_POINTER, db=meta)
-                generation = _decode_pointer(stored).generation + 1 if stored else 1
-                txn.put(_POINTER, pack(msgspec.structs.replace(point, generation=generation)), db=meta)
+                txn.put(_POINTER, pack(msgspec.structs.replace(point, generation=generation + 1)), db=meta)
         return row
 
     def pointer(self) -> Pointer:

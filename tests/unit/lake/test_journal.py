@@ -4,7 +4,7 @@ import json
 import pytest
 from msgspec.structs import replace
 
-from modelwright.core.errors import UsageError, WorkspaceError
+from modelwright.core.errors import ConflictError, UsageError, WorkspaceError
 from modelwright.lake.journal import NO_HASH, JournalRow, Pointer
 from modelwright.lake.rows import pack
 from modelwright.lake.store import seq_key
@@ -154,3 +154,13 @@ def test_notes_are_kept_and_replaced(log):
     log.journal.note("state", b"one")
     log.journal.note("state", b"two")
     assert log.journal.read_note("state") == b"two"
+
+
+def test_a_decision_on_a_pointer_that_has_moved_is_not_written(log):
+    log.journal.append("promoted", 1, release="r1", summary="", point=Pointer(champion="r1"))
+    seen = log.journal.pointer()
+    log.journal.append("rolled_back", 2, release="r1", summary="", point=Pointer(champion="r0"))
+    with pytest.raises(ConflictError, match="decide again"):
+        log.journal.append("promoted", 3, release="r2", summary="", point=Pointer(champion="r2"), expect=seen.generation)
+    assert log.journal.pointer().champion == "r0"
+    assert [row.kind for row in log.journal.rows()] == ["promoted", "rolled_back"]
