@@ -32,6 +32,10 @@ class Summary(msgspec.Struct, kw_only=True):
     reasons: dict[str, int] = {}
 
 
+REASONS = 50
+"""Different reasons a summary tells apart."""
+
+
 class Batch(msgspec.Struct):
     """Checked rows of one file: the events with `_id`, their digests, the outcomes, and what went wrong.
 
@@ -87,6 +91,8 @@ def ingest_files(
             for refused in batch.quarantine:
                 summary.quarantined += 1
                 reason = f"{refused.column}: {refused.reason}" if refused.column else refused.reason
+                if reason not in summary.reasons and len(summary.reasons) >= REASONS:
+                    reason = "other reasons; all are in the quarantine table"
                 summary.reasons[reason] = summary.reasons.get(reason, 0) + 1
             if progress is not None:
                 progress(path, batch.rows)

@@ -92,6 +92,7 @@ def _live(system: System, workspace: Workspace, sock: socket.socket, options: Ru
     log = _open(system, workspace, clock)
     console = terminal(quiet=options.json)
     with Runner(system, log, clock, sock, console, mode="live") as runner:
+        _tell_address(runner, options)
         if system.source is not None:
             runner.say("starting", "reading the source")
             into_log(system, log, source_paths(system))
@@ -129,6 +130,7 @@ def _replay(system: System, workspace: Workspace, sock: socket.socket, options: 
             if row.id in frozen:
                 runner.board.frozen_said[row.seq] = frozen[row.id]
 
+        _tell_address(runner, options)
         runner.say("starting", f"{history.start:,} events given, {len(history) - history.start:,} to replay")
         history.give(log)
         runner.begin()
@@ -167,6 +169,12 @@ def _replay(system: System, workspace: Workspace, sock: socket.socket, options: 
             runner.look()
             runner.idle()
             time.sleep(IDLE_S)
+
+
+def _tell_address(runner: Runner, options: RunOptions) -> None:
+    """With --json a run that goes on says where it listens; one that ends by itself prints its figures instead."""
+    if options.json and not options.once:
+        print(msgspec.json.encode({"address": runner.server.address}).decode(), flush=True)
 
 
 def _open(system: System, workspace: Workspace, clock: Clock) -> Log:
