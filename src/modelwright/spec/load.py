@@ -5,6 +5,7 @@ import importlib.machinery
 import importlib.util
 import sys
 import traceback
+import types
 from pathlib import Path
 
 from modelwright.core.errors import DeclarationError, ModelwrightError
@@ -12,6 +13,18 @@ from modelwright.spec.system import System
 
 SOURCE = "__source_sha256__"
 """What a loaded system file's module says about the source it was made of."""
+
+
+class FromSource(importlib.machinery.SourceFileLoader):
+    """Compiles the file at every load and keeps no bytecode.
+
+    A cache would miss a change within the same second; and code from a cache pickles to other bytes than code just
+    compiled, which would give one model two content ids.
+    """
+
+    def get_code(self, fullname: str) -> types.CodeType:
+        """The file's code, from its source."""
+        return self.source_to_code(self.get_data(self.path), self.path)
 
 
 def load(path: str | Path) -> System:
@@ -27,7 +40,7 @@ def load(path: str | Path) -> System:
     if not file.exists():
         raise DeclarationError(f"{path} does not exist; give the Python file that declares the System")
     name = f"modelwright_user_{file.stem}_{hashlib.sha256(str(file).encode()).hexdigest()[:8]}"
-    spec = importlib.util.spec_from_loader(name, importlib.machinery.SourceFileLoader(name, str(file)))
+    spec = importlib.util.spec_from_loader(name, FromSource(name, str(file)))
     assert spec is not None and spec.loader is not None
     module = importlib.util.module_from_spec(spec)
     sys.modules[name] = module

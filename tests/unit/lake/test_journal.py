@@ -161,6 +161,8 @@ def test_a_decision_on_a_pointer_that_has_moved_is_not_written(log):
     seen = log.journal.pointer()
     log.journal.append("rolled_back", 2, release="r1", summary="", point=Pointer(champion="r0"))
     with pytest.raises(ConflictError, match="decide again"):
-        log.journal.append("promoted", 3, release="r2", summary="", point=Pointer(champion="r2"), expect=seen.generation)
+        log.journal.append(
+            "promoted", 3, release="r2", summary="", point=Pointer(champion="r2"), expect=seen.generation
+        )
     assert log.journal.pointer().champion == "r0"
     assert [row.kind for row in log.journal.rows()] == ["promoted", "rolled_back"]
