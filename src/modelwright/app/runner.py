@@ -102,7 +102,7 @@ class Runner:
         fresh = list(self._log.journal.rows(after=self._seen))
         if fresh:
             self._seen = fresh[-1].seq
-            self._take([row for row in fresh if row.seq not in known])
+            self._take([row for row in fresh if row.seq not in known], others=True)
 
     def decide(self, now_us: int) -> None:
         """One decision point."""
@@ -143,12 +143,13 @@ class Runner:
         self._log.journal.note(CONSOLE_NOTE, self.board.snapshot(self.controller, self._clock.now_us()))
         self._live.update(self._status_line())
 
-    def _take(self, rows: list[JournalRow]) -> None:
+    def _take(self, rows: list[JournalRow], *, others: bool = False) -> None:
         for row in rows:
             self._console.print(decision_line(row), soft_wrap=True)
         self.rows += rows
         self.board.decided(rows)
-        track(self._system, self._log.workspace, rows)
+        if not others:  # who trains beside us tracks that training
+            track(self._system, self._log.workspace, rows)
         pointer = self.controller.pointer
         if pointer.champion is not None and pointer.champion != self._followed:
             self._followed = pointer.champion

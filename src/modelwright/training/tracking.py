@@ -37,7 +37,7 @@ def spool(tracking: Path, run: TrackedRun) -> None:
     """Leave a run for the tracker; whole or not at all."""
     pending = tracking / "pending"
     pending.mkdir(parents=True, exist_ok=True)
-    partial = pending / f".{run.name}.partial"
+    partial = pending / f".{run.name}.{os.getpid()}.partial"
     partial.write_bytes(msgspec.json.encode(run))
     partial.rename(pending / f"{run.name}.json")
 
