@@ -10,6 +10,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from modelwright.features import online
 from modelwright.features.encode import KeyReader, RowEncoder, encode_value
 from modelwright.features.offline import compute
 from modelwright.features.online import EVENT_ROW, OUTCOME_ROW, OnlineHost
@@ -38,8 +39,13 @@ NAMES = CONTRACT.names
 
 
 def numeric(prefix: str, column: str, over: str | None, where: str | None = None) -> dict[str, Any]:
-    kinds = ("sum", "mean", "min", "max", "std", "last", "first", "count_distinct")
-    return {f"{prefix}_{kind}": getattr(agg, kind)(column, over=over, where=where) for kind in kinds}
+    kinds = ("sum", "mean", "min", "max", "std", "last", "first")
+    sets = ("count_distinct", "distinct_ratio", "top_k") if over else ()
+    features = {f"{prefix}_{kind}": getattr(agg, kind)(column, over=over, where=where) for kind in (*kinds, *sets)}
+    features[f"{prefix}_ewm"] = agg.ewm(column, half_life="3us", over=over, where=where)
+    if over:
+        features |= {f"{prefix}_q{q}": agg.quantile(column, q / 100, over=over, where=where) for q in (0, 31, 50, 100)}
+    return features
 
 
 CARD = FeatureView(
@@ -56,6 +62,16 @@ CARD = FeatureView(
     third=agg.lag("amount", 3),
     second_fraud=agg.lag("fraud", 2, over="20us"),
     jump=agg.change("amount"),
+    jump_from_fraud=agg.change("amount", where="fraud"),
+    above_mean=agg.delta(agg.mean("amount", over="9us")),
+    above_median=agg.delta(agg.quantile("amount", 0.5, over="20us", where="abroad")),
+    above_lag=agg.delta(agg.lag("items", 2)),
+    above_ewm=agg.delta(agg.ewm("amount", half_life="2us", where="fraud")),
+    payments_a_second=agg.rate(over="7us"),
+    frauds_a_second=agg.rate(over="4us", where="fraud"),
+    slow_ewm=agg.ewm("amount", half_life="1h"),
+    country_most=agg.top_k("country", over="15us"),
+    countries_ratio=agg.distinct_ratio("country", over="8us", where="items > 0"),
     country_last=agg.last("country"),
     country_lag=agg.lag("country", 2, where="country in ['DE', 'FR']"),
     countries=agg.count_distinct("country", over="10us"),
@@ -159,10 +175,13 @@ class LogHistory:
 class Replay:
     """A log told to a host row by row, as live serving would."""
 
-    def __init__(self, events: list[dict[str, Any]], outcomes: list[dict[str, Any]], with_history: bool) -> None:
+    def __init__(
+        self, events: list[dict[str, Any]], outcomes: list[dict[str, Any]], with_history: bool, **settings: int
+    ) -> None:
         self.strings = MemoryStrings()
         self.history = LogHistory(self.strings)
-        self.host = OnlineHost(VIEWS, CONTRACT, LABEL, self.strings, self.history if with_history else None)
+        history = self.history if with_history else None
+        self.host = OnlineHost(VIEWS, CONTRACT, LABEL, self.strings, history, **settings)
         self.by_id = {row["id"]: row for row in events}
         self.rows = sorted([*events, *outcomes], key=lambda row: row["_seq"])
 
@@ -209,9 +228,65 @@ def test_offline_by_time_equals_online_that_has_seen_all(entries: list[Any]) -> 
     replay = Replay(events, outcomes, False)
     for row in replay.rows:
         replay.append(row)
-    online = [replay.host.read(values_of(row), row["at"]) for row in events]
+    answers = [replay.host.read(values_of(row), row["at"]) for row in events]
     if events:
-        assert same(offline([{**row, "_live": False} for row in events], outcomes), online)
+        assert same(offline([{**row, "_live": False} for row in events], outcomes), answers)
+
+
+@settings(max_examples=120, deadline=None)
+@given(ENTRIES, st.booleans(), st.randoms(use_true_random=False))
+def test_running_states_equal_a_fresh_scan(entries: list[Any], in_time: bool, random: Any) -> None:
+    """With states kept from the first row on: as rows come, as they come late, and when reads go back in time."""
+    events, outcomes = arrange(entries, in_time)
+    running, fresh = Replay(events, outcomes, False, few=0), Replay(events, outcomes, False)
+    for row in running.rows:
+        if "_id" not in row:
+            for at in (row["at"], row["at"] + random.randint(-9, 9)):
+                assert same(running.host.read(values_of(row), at), fresh.host.read(values_of(row), at))
+        running.append(row)
+        fresh.append(row)
+    for row in events:
+        before = random.choice([None, row["_seq"]])
+        expected = fresh.host.read(values_of(row), row["at"], before=before)
+        assert same(running.host.read(values_of(row), row["at"], before=before), expected)
+
+
+@settings(max_examples=120, deadline=None)
+@given(ENTRIES, st.booleans(), st.integers(1, 3), st.sampled_from([0, 2, 9]), st.randoms(use_true_random=False))
+def test_what_is_dropped_and_forgotten_changes_nothing(
+    entries: list[Any], in_time: bool, most_keys: int, slack: int, random: Any
+) -> None:
+    pace = random.choice([1, 3, 20])
+    entries = [{**entry, "at": pace * entry["at"]} if isinstance(entry, dict) else entry for entry in entries]
+    events, outcomes = arrange(entries, in_time)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(online, "SLACK_US", slack)
+        bounded = Replay(events, outcomes, True, few=0, most_keys=most_keys)
+        fresh = Replay(events, outcomes, False)
+        for row in bounded.rows:
+            if "_id" not in row:
+                for at in (row["at"], row["at"] + random.randint(-9, 9)):
+                    assert same(bounded.host.read(values_of(row), at), fresh.host.read(values_of(row), at))
+            bounded.append(row)
+            fresh.append(row)
+        for row in events:
+            before = random.choice([None, row["_seq"]])
+            expected = fresh.host.read(values_of(row), row["at"], before=before)
+            assert same(bounded.host.read(values_of(row), row["at"], before=before), expected)
+
+
+@settings(max_examples=60, deadline=None)
+@given(ENTRIES, st.integers(1, 9), st.booleans())
+def test_many_at_once_equals_one_by_one(entries: list[Any], size: int, in_time: bool) -> None:
+    events, _ = arrange(entries, in_time)
+    one, many = Replay(events, [], False), Replay(events, [], False, few=0)
+    for start in range(0, len(events), size):
+        chunk = events[start : start + size]
+        many.host.append_events([(row["_seq"], row["at"], values_of(row)) for row in chunk])
+        for row in chunk:
+            one.append(row)
+        for row in events:
+            assert same(one.host.read(values_of(row), row["at"]), many.host.read(values_of(row), row["at"]))
 
 
 @settings(max_examples=60, deadline=None)
@@ -272,8 +347,9 @@ def test_order_of_rows_and_of_requests_does_not_matter(entries: list[Any], rando
     assert same(answers, [expected[i] for i in order])
 
 
+@pytest.mark.parametrize("few", [0, 40])
 @pytest.mark.parametrize("seed", range(3))
-def test_long_logs_slide_to_the_bits_of_a_fresh_scan(seed: int) -> None:
+def test_long_logs_slide_to_the_bits_of_a_fresh_scan(seed: int, few: int, monkeypatch: pytest.MonkeyPatch) -> None:
     """Long enough for windows to grow, slide and jump, and for stores to be enlarged."""
     random = np.random.default_rng(seed)
     entries: list[Any] = []
@@ -295,9 +371,13 @@ def test_long_logs_slide_to_the_bits_of_a_fresh_scan(seed: int) -> None:
         if random.random() < 0.7:
             entries.append((int(random.integers(0, 10**6)), int(random.integers(0, 30)), bool(random.random() < 0.5)))
     events, outcomes = arrange(entries)
-    assert same(offline(events, outcomes), Replay(events, outcomes, False).as_known())
-    replay = Replay(events, outcomes, False)
+    expected = offline(events, outcomes)
+    assert same(expected, Replay(events, outcomes, False, few=few).as_known())
+    monkeypatch.setattr(online, "SLACK_US", 5)
+    bounded = Replay(events, outcomes, True, few=few)
+    assert same(expected, bounded.as_known())
+    replay = Replay(events, outcomes, False, few=few)
     for row in replay.rows:
         replay.append(row)
-    online = [replay.host.read(values_of(row), row["at"]) for row in events]
-    assert same(offline([{**row, "_live": False} for row in events], outcomes), online)
+    answers = [replay.host.read(values_of(row), row["at"]) for row in events]
+    assert same(offline([{**row, "_live": False} for row in events], outcomes), answers)

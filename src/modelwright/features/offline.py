@@ -104,7 +104,7 @@ def compute(
     """One column a feature, in order of the views, one row a request, in order of the requests.
 
     `events` has the contract's fields as columns, and may have `_seq` (else the input order), `_id`. `requests` has the
-    key, the time, the columns `change` reads, and may have `_seq` and `_live`: a live request sees the rows of lower
+    key, the time, the columns `change` and `delta` read, and may have `_seq` and `_live`: a live request sees the rows of lower
     sequence number, any other sees rows by their time. `outcomes` has `_id`, the label's column, `_known_at`, and may
     have `_seq`; a later one of the same event corrects the earlier; one of an unknown event is passed over.
 
@@ -147,7 +147,7 @@ def _run(
     nothing = np.full(len(rows), np.nan)
     own: dict[int, NDArray[np.float64]] = {}
     for step in plan.steps:
-        if plan.reads_own(step) and step.column not in own:
+        if step.minus and step.column not in own:
             field = plan.contract.fields[step.column]
             column = table.column_of(requests, field.name, "requests")
             own[step.column] = table.numbers(column, field.kind, field.name)[rows]
@@ -156,9 +156,9 @@ def _run(
         source = sources[step.source]
         out = np.empty(len(rows))
         sweep(
-            step.operation, step.k, step.over_us, step.source == "outcome", source.times, source.column(step.column),
-            source.mask(step.condition), source.seq, source.event, source.starts, sorted_at, sorted_limit,
-            own[step.column] if plan.reads_own(step) else nothing, starts, out,
+            step.operation, step.parameter, step.over_us, step.minus, step.source == "outcome", source.times,
+            source.column(step.column), source.mask(step.condition), source.seq, source.event, source.starts, sorted_at,
+            sorted_limit, own[step.column] if step.minus else nothing, starts, out,
         )  # fmt: skip
         result = np.full(len(at), step.empty)
         result[rows] = out

@@ -1,21 +1,27 @@
-"""The online host: features of one request, from its key's rows in memory.
+"""The online host: features of one request, from its key's rows and running states in memory.
 
 A cache over the log: keys are loaded when first touched, rows appended as the log grows, and everything may be
 forgotten at any time. It sees every row appended so far, which is what "as known" means for a live request. It never
-writes the log and keeps no aggregate of its own: each answer is computed from rows by the kernel offline uses too.
+writes the log. Answers come from the kernel that offline uses too; a key with many rows keeps its running states, so
+that a read costs the rows that entered and left its windows since the last one.
+
+Where there is a history to load from, memory is bounded by the windows: rows that left the longest window are dropped,
+and keys that were not touched for long are forgotten. A request or a row from before what is held has its key loaded
+again.
 """
 
 import math
 from collections.abc import Sequence
-from typing import Any, Protocol
+from typing import Any, Final, Protocol
 
 import numpy as np
 from numpy.typing import NDArray
 
+from modelwright.core.durations import duration_us
 from modelwright.features.encode import KeyReader, RowEncoder, encode_value
 from modelwright.features.mask import Mask
-from modelwright.features.plan import LabelColumn, Plan, plans_by_key
-from modelwright.features.rows import EVENT_ROW, OUTCOME_ROW, Rows
+from modelwright.features.plan import LabelColumn, Plan, Source, plans_by_key
+from modelwright.features.rows import EVENT_ROW, NEVER, OUTCOME_ROW, Rows
 from modelwright.features.strings import Strings
 from modelwright.spec.contract import Contract
 from modelwright.spec.view import ViewSpec
@@ -23,6 +29,15 @@ from modelwright.spec.view import ViewSpec
 __all__ = ["EVENT_ROW", "OUTCOME_ROW", "HistorySource", "OnlineHost"]
 
 Key = tuple[object, ...]
+
+FEW: Final = 128
+"""A key with no more rows is scanned anew at each read, which costs less than its states would take."""
+
+MOST_KEYS: Final = 200_000
+"""Keys of one view held at least; up to twice as many are."""
+
+SLACK_US: Final = duration_us("1h", "slack")
+"""Rows are kept for this long beyond the longest window, for requests that come late."""
 
 
 class HistorySource(Protocol):
@@ -37,106 +52,263 @@ class HistorySource(Protocol):
         ...
 
 
+_NO_ARENA: Final = np.empty(0, np.int64)
+
+
+class _Held:
+    """One key's rows and running states, owned by its history. `arena` is empty while the key has few rows."""
+
+    __slots__ = ("arena", "drop_at", "events", "outcomes", "settled")
+
+    def __init__(self, events: Rows, outcomes: Rows, drop_at: int) -> None:
+        self.events = events
+        self.outcomes = outcomes
+        self.arena: NDArray[np.int64] = _NO_ARENA
+        self.settled: NDArray[np.int64] = _NO_ARENA
+        self.drop_at = drop_at
+        """The number of rows at which to look for some to drop."""
+
+    def rows(self, source: Source) -> Rows:
+        return self.events if source == "event" else self.outcomes
+
+
 class _History:
     """The keys of one plan: loads, appends and answers. Owned by the host."""
 
-    def __init__(self, plan: Plan, places: list[int], strings: Strings, source: HistorySource | None) -> None:
-        from modelwright.features.kernel.single import answer
+    def __init__(
+        self, plan: Plan, places: list[int], strings: Strings, source: HistorySource | None, few: int, most_keys: int
+    ) -> None:
+        from modelwright.features.kernel import single
 
-        self._answer = answer
+        self._kernel = single
         self._plan = plan
         self._strings = strings
         self._source = source
+        self._few = few
+        self._most_keys = most_keys
         self._reader = KeyReader(plan.contract, plan.by)
-        self._width = len(plan.contract.fields)
-        self._keys: dict[Key, tuple[Rows, Rows]] = {}
-        self.steps = np.array(
+        self._latest_us = NEVER
+        self._young: dict[Key, _Held] = {}
+        self._old: dict[Key, _Held] = {}
+        self._columns: dict[Source, list[int]] = {
+            source: sorted({step.column for step in plan.steps if step.source == source and step.column >= 0})
+            for source in plan.masks
+        }
+        self._longest = {
+            source: max([step.over_us for step in plan.steps if step.source == source], default=0)
+            for source in plan.masks
+        }
+        self._steps = np.array(
             [
-                (step.operation, step.k, step.over_us, step.source == "outcome", step.column, step.condition, place)
+                (
+                    step.operation, step.over_us, step.source == "outcome",
+                    self._columns[step.source].index(step.column) if step.column >= 0 else -1,
+                    step.condition, step.minus, step.column, place,
+                )
                 for step, place in zip(plan.steps, places, strict=True)
             ],
             np.int64,
-        )
+        )  # fmt: skip
+        self._parameters = np.array([step.parameter for step in plan.steps])
         self._empty = np.array([step.empty for step in plan.steps])
         self._places = np.array(places)
         self._needs_outcomes = any(step.source == "outcome" for step in plan.steps)
-        # Asked once of nothing, so that the first request does not wait for the compiler.
-        self._ask(*self._no_rows(), np.full(self._width, math.nan), 0, np.empty(1 + max(places)))
+        self._shared = single.begun(self._steps, self._parameters)
+        self._compile(len(plan.contract.fields), 1 + max(places))
+
+    def _compile(self, width: int, places: int) -> None:
+        """Run each kernel once over nothing, so that the first request does not wait for the compiler."""
+        held = self._nothing()
+        self._ask(held, np.full(width, math.nan), 0, np.empty(places))
+        held.arena = self._kernel.begun(self._steps, self._parameters)
+        for source in self._plan.masks:
+            self._tell_of_row(held, source, 0)
+            self._drop(held, source, 0)
+            self._kernel.begin_anew(self._steps, held.arena, source == "outcome")
 
     def read(
-        self,
-        values: Sequence[object],
-        own: NDArray[np.float64],
-        at_us: int,
-        out: NDArray[np.float64],
+        self, values: Sequence[object], own: NDArray[np.float64], at_us: int, out: NDArray[np.float64],
         before: int | None,
-    ) -> None:
+    ) -> None:  # fmt: skip
         key = self._reader.key(values)
         if key is None:
             out[self._places] = self._empty
             return
-        events, outcomes = self._rows(key)
-        if before is not None:
-            events, outcomes = events.before(before), outcomes.before(before)
-        self._ask(events, outcomes, own, at_us, out)
+        self._latest_us = max(self._latest_us, at_us)
+        held = self._held(key)
+        events, outcomes = held.events, held.outcomes
+        cut = before is not None and (events.highest_seq >= before or outcomes.highest_seq >= before)
+        if cut or self._is_before_what_is_held(held, at_us):
+            if events.base or outcomes.base:
+                held = self._load(key)
+            if before is not None:
+                held = _Held(held.events.before(before), held.outcomes.before(before), 0)
+        elif held.arena is _NO_ARENA and events.n + outcomes.n > self._few:
+            held.arena = self._kernel.begun(self._steps, self._parameters)
+        self._ask(held, own, at_us, out)
 
-    def _ask(
-        self, events: Rows, outcomes: Rows, own: NDArray[np.float64], at_us: int, out: NDArray[np.float64]
-    ) -> None:
-        self._answer(
-            self.steps, at_us, own,
-            events.times, events.values, events.masks, events.n,
-            outcomes.times, outcomes.values, outcomes.masks, outcomes.n,
-            outcomes.seq, outcomes.following, outcomes.corrected,
+    def _is_before_what_is_held(self, held: _Held, at_us: int) -> bool:
+        for source, longest in self._longest.items():
+            rows = held.rows(source)
+            if rows.base and at_us - longest <= rows.dropped_us:
+                return True
+        return False
+
+    def _ask(self, held: _Held, own: NDArray[np.float64], at_us: int, out: NDArray[np.float64]) -> None:
+        events, outcomes = held.events, held.outcomes
+        kept = held.arena is not _NO_ARENA
+        arena = self._kernel.answer(
+            self._steps, self._parameters, held.arena if kept else self._shared, held.settled, kept, at_us, own,
+            events.times, events.values, events.masks, events.n, events.base,
+            outcomes.times, outcomes.values, outcomes.masks, outcomes.n, outcomes.base,
+            outcomes.raw_masks, outcomes.seq, outcomes.following, outcomes.corrected, outcomes.latest_correction,
             out,
         )  # fmt: skip
+        if kept:
+            held.arena = arena
+        else:
+            self._shared = arena
 
     def append_event(self, seq: int, at_us: int, values: Sequence[object], row: NDArray[np.float64]) -> None:
         key = self._reader.key(values)
         if key is not None:
-            masks = _row_masks(self._plan.masks["event"], row, self._strings)
-            self._rows(key)[0].append(at_us, seq, None, row, masks)
+            self._append(key, "event", at_us, seq, None, row)
 
     def append_outcome(
         self, seq: int, event_seq: int, known_us: int, values: Sequence[object], row: NDArray[np.float64]
     ) -> None:
         key = self._reader.key(values)
         if key is not None and self._needs_outcomes:
-            masks = _row_masks(self._plan.masks["outcome"], row, self._strings)
-            self._rows(key)[1].append(known_us, seq, event_seq, row, masks)
+            self._append(key, "outcome", known_us, seq, event_seq, row)
+
+    def _append(
+        self, key: Key, source: Source, instant: int, seq: int, event: int | None, row: NDArray[np.float64]
+    ) -> None:
+        held = self._held(key)
+        rows = held.rows(source)
+        if rows.base:
+            may_correct = event is not None and event <= rows.highest_event and not rows.has_outcome_of(event)
+            if instant <= rows.dropped_us or may_correct:
+                # It belongs among the rows that were dropped, or may correct one of them: the history knows.
+                self._forget(key)
+                return
+        masks = _row_masks(self._plan.masks[source], row, self._strings)
+        corrections = len(rows.corrected)
+        number = rows.append(instant, seq, event, row[self._columns[source]], masks)
+        if number < 0:
+            return
+        if held.arena is not _NO_ARENA:
+            if len(rows.corrected) > corrections:
+                self._kernel.begin_anew(self._steps, held.arena, True)
+            elif number < rows.base + rows.n - 1:
+                self._tell_of_row(held, source, number)
+        if rows.n >= held.drop_at:
+            self._bound(held)
+
+    def append_events(
+        self, seqs: NDArray[np.int64], times: NDArray[np.int64], values: Sequence[Sequence[object]],
+        rows: NDArray[np.float64],
+    ) -> None:  # fmt: skip
+        masks = _masks(self._plan.masks["event"], rows.T, self._strings)
+        packed = rows[:, self._columns["event"]]
+        numbers: dict[Key, list[int]] = {}
+        for number, event in enumerate(values):
+            key = self._reader.key(event)
+            if key is not None:
+                numbers.setdefault(key, []).append(number)
+        for key, of_key in numbers.items():
+            held = self._held(key)
+            late = held.events.base and int(times[of_key].min()) <= held.events.dropped_us
+            if late or not held.events.extend(times[of_key], seqs[of_key], packed[of_key], masks[:, of_key]):
+                for number in of_key:
+                    self._append(key, "event", int(times[number]), int(seqs[number]), None, rows[number])
+            elif held.events.n >= held.drop_at:
+                self._bound(held)
 
     def forget(self) -> None:
-        self._keys.clear()
+        self._young.clear()
+        self._old.clear()
 
-    def _rows(self, key: Key) -> tuple[Rows, Rows]:
-        held = self._keys.get(key)
+    def _forget(self, key: Key) -> None:
+        self._young.pop(key, None)
+        self._old.pop(key, None)
+
+    def _held(self, key: Key) -> _Held:
+        held = self._young.get(key)
         if held is None:
-            held = self._no_rows()
-            if self._source is not None:
-                events, outcomes = self._source.load(self._plan.by, key)
-                values = events["values"]
-                masks = _masks(self._plan.masks["event"], values.T, self._strings)
-                held[0].fill(events["at"], events["seq"], np.full(len(events), -1, np.int64), values, masks)
-                if self._needs_outcomes:
-                    values = outcomes["values"]
-                    masks = _masks(self._plan.masks["outcome"], values.T, self._strings)
-                    held[1].fill(outcomes["known"], outcomes["seq"], outcomes["event_seq"], values, masks)
-            self._keys[key] = held
+            held = self._old.pop(key, None)
+            if held is None:
+                held = self._load(key)
+                self._bound(held)
+            if self._source is not None and len(self._young) >= self._most_keys:
+                self._old, self._young = self._young, {}
+            self._young[key] = held
         return held
 
-    def _no_rows(self) -> tuple[Rows, Rows]:
-        return (
-            Rows(self._width, 1 + len(self._plan.masks["event"])),
-            Rows(self._width + 1, 1 + len(self._plan.masks["outcome"])),
+    def _load(self, key: Key) -> _Held:
+        """All rows of a key from its history."""
+        held = self._nothing()
+        if self._source is not None:
+            events, outcomes = self._source.load(self._plan.by, key)
+            values = events["values"]
+            masks = _masks(self._plan.masks["event"], values.T, self._strings)
+            columns = self._columns["event"]
+            none = np.full(len(events), -1, np.int64)
+            held.events.fill(events["at"], events["seq"], none, values[:, columns], masks)
+            if self._needs_outcomes:
+                values = outcomes["values"]
+                masks = _masks(self._plan.masks["outcome"], values.T, self._strings)
+                columns = self._columns["outcome"]
+                held.outcomes.fill(outcomes["known"], outcomes["seq"], outcomes["event_seq"], values[:, columns], masks)
+        return held
+
+    def _nothing(self) -> _Held:
+        events, outcomes = (
+            Rows(len(self._columns[source]), 1 + len(self._plan.masks[source])) for source in ("event", "outcome")
         )
+        return _Held(events, outcomes, 2 * self._few)
+
+    def _bound(self, held: _Held) -> None:
+        """Drop the rows that no request of now reads, where they are worth it and could be loaded again."""
+        if self._source is None:
+            return
+        newest = max((int(rows.times[rows.n - 1]) for rows in (held.events, held.outcomes) if rows.n), default=0)
+        if self._latest_us > NEVER:
+            newest = min(newest, self._latest_us)  # a row dated in the future moves no window
+        for source, longest in self._longest.items():
+            rows = held.rows(source)
+            count = rows.droppable(newest - longest - SLACK_US) if rows.n else 0
+            if count > self._few and 2 * count >= rows.n:
+                if held.arena is _NO_ARENA:
+                    held.arena = self._kernel.begun(self._steps, self._parameters)
+                self._drop(held, source, count)
+        most = max(held.events.n, held.outcomes.n)
+        held.drop_at = max(most + most // 4, 2 * self._few)
+
+    def _drop(self, held: _Held, source: Source, count: int) -> None:
+        if held.settled is _NO_ARENA:
+            held.settled = self._kernel.begun(self._steps, self._parameters)
+        rows = held.rows(source)
+        held.arena, held.settled = self._kernel.settle(
+            self._steps, self._parameters, held.arena, held.settled, source == "outcome", rows.times, rows.values,
+            rows.masks, rows.base, rows.base + count,
+        )  # fmt: skip
+        rows.drop(count)
+
+    def _tell_of_row(self, held: _Held, source: Source, number: int) -> None:
+        rows = held.rows(source)
+        held.arena = self._kernel.inserted(
+            self._steps, self._parameters, held.arena, source == "outcome", rows.times, rows.values, rows.masks,
+            rows.base, number,
+        )  # fmt: skip
 
 
 class OnlineHost:
     """Features of one request at a time, in microseconds.
 
     `views` and `label` are compiled once (`DeclarationError` names a feature that cannot be). `strings` is the
-    dictionary the log's rows were encoded with. Without `history` a key begins empty and only what is appended counts.
-    One thread at a time.
+    dictionary the log's rows were encoded with. Without `history` a key begins empty, only what is appended counts, and
+    nothing is dropped. `few` and `most_keys` weigh memory against time: see `FEW` and `MOST_KEYS`. One thread at a time.
     """
 
     def __init__(
@@ -146,6 +318,9 @@ class OnlineHost:
         label: LabelColumn | None,
         strings: Strings,
         history: HistorySource | None = None,
+        *,
+        few: int = FEW,
+        most_keys: int = MOST_KEYS,
     ) -> None:
         plans, self.names = plans_by_key(views, contract, label)
         kinds = {name: kind for plan in plans for name, kind in zip(plan.names, plan.output_kinds, strict=True)}
@@ -161,11 +336,12 @@ class OnlineHost:
         self._strings = strings
         read = frozenset().union(*(plan.reads for plan in plans)) if plans else frozenset()
         self._encoder = RowEncoder(contract, strings, read)
-        changes = [step.column for plan in plans for step in plan.steps if plan.reads_own(step)]
+        changes = [step.column for plan in plans for step in plan.steps if step.minus]
         self._own_columns = [(column, contract.fields[column]) for column in sorted(set(changes))]
         self._own = np.full(len(contract.fields), math.nan)
         self._histories = [
-            _History(plan, [self.names.index(name) for name in plan.names], strings, history) for plan in plans
+            _History(plan, [self.names.index(name) for name in plan.names], strings, history, few, most_keys)
+            for plan in plans
         ]
 
     def read(
@@ -199,6 +375,15 @@ class OnlineHost:
         for history in self._histories:
             history.append_event(seq, at_us, values, row)
 
+    def append_events(self, events: Sequence[tuple[int, int, Sequence[object]]]) -> None:
+        """Add many events, each as `append_event` takes it: (sequence number, instant, values)."""
+        if not events:
+            return
+        seqs, times, values = zip(*events, strict=True)
+        rows = np.array([self._encoder.encode(event) for event in values])
+        for history in self._histories:
+            history.append_events(np.array(seqs, np.int64), np.array(times, np.int64), values, rows)
+
     def append_outcome(
         self, seq: int, event_seq: int, known_us: int, outcome: object, event_values: Sequence[object]
     ) -> None:
@@ -221,7 +406,7 @@ class OnlineHost:
         return None if math.isnan(number) else self._strings.text_of(text, int(number))
 
 
-_EVERY_ROW = np.ones(1, np.uint8)
+_EVERY_ROW: Final = np.ones(1, np.uint8)
 
 
 def _row_masks(conditions: Sequence[Mask], row: NDArray[np.float64], strings: Strings) -> NDArray[np.uint8]:

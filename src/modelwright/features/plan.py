@@ -12,7 +12,7 @@ import msgspec
 from modelwright.core.errors import DeclarationError
 from modelwright.features.kernel.operations import OPERATIONS
 from modelwright.features.mask import Mask
-from modelwright.spec.agg import NUMERIC_ONLY, ZERO_WHEN_EMPTY, Aggregate
+from modelwright.spec.agg import NUMERIC_ONLY, READS_OWN, ZERO_WHEN_EMPTY, Aggregate
 from modelwright.spec.contract import Contract, FieldKind
 from modelwright.spec.view import ViewSpec
 
@@ -42,7 +42,8 @@ class Step(msgspec.Struct, frozen=True, kw_only=True):
     column: int
     condition: int
     over_us: int
-    k: int
+    parameter: float
+    minus: bool
     output: OutputKind
     text_column: str | None
     empty: float
@@ -100,10 +101,6 @@ class Plan:
             frozenset().union(*(aggregate.columns() for aggregate in view.features.values())),
         )
 
-    def reads_own(self, step: Step) -> bool:
-        """Whether the step reads the request's own value of its column."""
-        return step.operation == OPERATIONS.index("change")
-
 
 def plans_by_key(
     views: Sequence[ViewSpec], contract: Contract, label: LabelColumn | None
@@ -134,7 +131,7 @@ def _check(aggregate: Aggregate, columns: dict[str, tuple[int, FieldKind]], cont
     kind = columns[aggregate.column][1]
     if kind == "time" or (kind == "str" and aggregate.kind in NUMERIC_ONLY):
         raise DeclarationError(f"{feature}: agg.{aggregate.kind} needs a number, and {aggregate.column} is a {kind}")
-    if aggregate.kind == "change" and aggregate.column not in contract.names:
+    if aggregate.kind in READS_OWN and aggregate.column not in contract.names:
         raise DeclarationError(f"{feature}: a request does not bring its outcome")
 
 
@@ -142,16 +139,32 @@ def _step(
     name: str, aggregate: Aggregate, source: Source, columns: dict[str, tuple[int, FieldKind]], condition: int
 ) -> Step:
     column, kind = (-1, None) if aggregate.column is None else columns[aggregate.column]
-    text = kind == "str" and aggregate.kind not in COUNTS
+    operation = _operation(aggregate)
+    text = kind == "str" and aggregate.kind not in (*COUNTS, "distinct_ratio")
     return Step(
         name=name,
-        operation=OPERATIONS.index("lag" if aggregate.kind == "last" else aggregate.kind),
+        operation=OPERATIONS.index(operation),
         source=source,
         column=column,
         condition=condition,
         over_us=aggregate.over_us or 0,
-        k=aggregate.k if aggregate.kind == "lag" else 1,
+        parameter=_parameter(operation, aggregate),
+        minus=aggregate.kind in READS_OWN,
         output="int" if aggregate.kind in COUNTS else "str" if text else "float",
         text_column=aggregate.column if text else None,
         empty=0.0 if aggregate.kind in ZERO_WHEN_EMPTY else float("nan"),
     )
+
+
+def _operation(aggregate: Aggregate) -> str:
+    kind = "last" if aggregate.kind == "change" else aggregate.of or aggregate.kind
+    return "lag" if kind == "last" else kind
+
+
+def _parameter(operation: str, aggregate: Aggregate) -> float:
+    for_ever = aggregate.over_us is None
+    parameters = {
+        "lag": aggregate.k, "rate": aggregate.over_us, "quantile": aggregate.q, "ewm": aggregate.half_life_us,
+        "min": for_ever, "max": for_ever,
+    }  # fmt: skip
+    return float(parameters.get(operation) or 0)

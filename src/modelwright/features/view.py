@@ -13,7 +13,7 @@ class FeatureView(Declaration):
         """The features of each request, point in time correct, in the order of the requests.
 
         - `events`: a pandas DataFrame or Arrow table with the event's columns.
-        - `requests`: the view's key and the event's time (and the columns `agg.change` reads), in any order.
+        - `requests`: the view's key and the event's time (and the columns `agg.change` and `agg.delta` read), in any order.
         - `outcomes`, `label`: for views over past outcomes: the event's id as `_id`, a column named as the label, and
           when each became known as `_known_at`.
 

@@ -6,7 +6,7 @@ from typing import Any, Final
 import msgspec
 
 from modelwright.core.errors import DeclarationError
-from modelwright.spec.agg import NUMERIC_ONLY, Aggregate
+from modelwright.spec.agg import NUMERIC_ONLY, READS_OWN, Aggregate
 from modelwright.spec.event import contract_of
 
 ENTITY: Final = "(the event's entity)"
@@ -102,9 +102,9 @@ class FeatureView:
                     f"FeatureView({self.contract.name}, {name}=agg.{aggregate.kind}): agg.{aggregate.kind} needs a "
                     f"number, and the label {label} is a str; count it, for instance with where="
                 )
-            if aggregate.kind == "change" and aggregate.column == label:
+            if aggregate.kind in READS_OWN and aggregate.column == label:
                 raise DeclarationError(
-                    f"FeatureView({self.contract.name}, {name}=agg.change): a request does not bring its outcome"
+                    f"FeatureView({self.contract.name}, {name}=agg.{aggregate.kind}): a request does not bring its outcome"
                 )
 
     def spec(self) -> ViewSpec:

@@ -6,11 +6,14 @@ fractions, so answers are exact until the last rounding; `within_promise` says h
 """
 
 import ast
+import decimal
 import math
 from collections.abc import Callable, Mapping, Sequence
 from datetime import datetime
 from fractions import Fraction
 from typing import Any
+
+import msgspec
 
 from modelwright.core.clock import to_us
 from modelwright.spec.agg import Aggregate
@@ -66,13 +69,15 @@ def _windows(
 
 
 def within_promise(answer: float | None, exact: float | None, magnitude: float) -> bool:
-    """`|err| <= max(1e-9 |exact|, 1e-15 magnitude)`, the magnitude being the sum of the window's absolute values."""
+    """`|err| <= max(1e-9 |exact|, 1e-15 magnitude)`, the magnitude being the sum of the window's absolute values; or the
+    smallest double, below which no answer can tell one from another.
+    """
     if exact is None or answer is None or math.isnan(answer):
         return exact is None and (answer is None or math.isnan(answer))
     if math.isinf(answer) or math.isinf(exact):
         return answer == exact
     error = abs(Fraction(answer) - Fraction(exact))
-    return error <= max(abs(Fraction(exact)) / 10**9, Fraction(magnitude) / 10**15)
+    return error <= max(abs(Fraction(exact)) / 10**9, Fraction(magnitude) / 10**15, Fraction(5e-324))
 
 
 def holds(where: str, row: Row) -> bool:
@@ -119,7 +124,14 @@ def _answer(aggregate: Aggregate, rows: Sequence[_Placed], at: int, request: Row
         return len(rows)
     if kind == "time_since_last":
         return (at - rows[-1][0]) / 1e6 if rows else None
+    if kind == "rate":
+        assert aggregate.over_us is not None
+        return _rounded(Fraction(len(rows) * 10**6, aggregate.over_us))
     assert aggregate.column is not None
+    if kind in ("change", "delta"):
+        of = msgspec.structs.replace(aggregate, kind=aggregate.of or "last")
+        own, past = request[aggregate.column], _answer(of, rows, at, request)
+        return None if _missing(own) or past is None else float(own) - float(past)
     values = [row[2][aggregate.column] for row in rows if not _missing(row[2][aggregate.column])]
     if kind == "count_distinct":
         return len(set(values))
@@ -133,12 +145,35 @@ def _answer(aggregate: Aggregate, rows: Sequence[_Placed], at: int, request: Row
         return None
     if kind == "mean":
         return _rounded(sum(map(Fraction, values), Fraction(0)) / len(values))
-    if kind == "change":
-        own = request[aggregate.column]
-        return None if _missing(own) else float(own) - float(values[-1])
+    if kind == "distinct_ratio":
+        return len(set(values)) / len(values)
+    if kind == "quantile":
+        return _quantile(sorted(map(Fraction, values)), aggregate.q or 0.0)
+    if kind == "top_k":
+        return max(enumerate(values), key=lambda place: (values.count(place[1]), place[0]))[1]
+    if kind == "ewm":
+        return _decayed(rows, aggregate)
     if kind in ("min", "max"):
         return min(values) if kind == "min" else max(values)
     return values[-1] if kind == "last" else values[0]
+
+
+def _quantile(values: Sequence[Fraction], q: float) -> float:
+    position = Fraction((len(values) - 1) * q)  # in a double, as numpy says where a quantile stands
+    below = math.floor(position)
+    above = min(below + 1, len(values) - 1)
+    return _rounded(values[below] + (values[above] - values[below]) * (position - below))
+
+
+def _decayed(rows: Sequence[_Placed], aggregate: Aggregate) -> float:
+    """The weighted mean, its weights to 50 digits."""
+    assert aggregate.column is not None and aggregate.half_life_us is not None
+    held = [(instant, row[aggregate.column]) for instant, _, row in rows if not _missing(row[aggregate.column])]
+    with decimal.localcontext(prec=50):
+        ages = [decimal.Decimal(instant - held[-1][0]) / aggregate.half_life_us for instant, _ in held]
+        weights = [Fraction(decimal.Decimal(2) ** age) for age in ages]
+    weighted = sum((weight * Fraction(value) for weight, (_, value) in zip(weights, held, strict=True)), Fraction(0))
+    return _rounded(weighted / sum(weights, Fraction(0)))
 
 
 def _deviation(values: Sequence[Any]) -> float | None:

@@ -9,6 +9,8 @@ from hypothesis import strategies as st
 
 from modelwright.features.kernel import exact
 from modelwright.features.kernel.deviation import deviation
+from modelwright.features.kernel.deviation import made as deviation_made
+from modelwright.features.kernel.total import made as total_made
 from modelwright.features.kernel.total import total
 
 FINITE = st.floats(allow_nan=False, allow_infinity=False)
@@ -27,7 +29,10 @@ def answer(kernel: object, values: list[float], windows: list[tuple[int, int]]) 
     lo, hi = (np.array(ends, np.int64) for ends in zip(*windows, strict=True))
     out = np.empty(len(windows))
     rows = (np.arange(n, dtype=np.int64), np.array(values, np.float64), np.ones(n, np.uint8))
-    kernel(*rows, lo, hi, np.zeros(len(lo), np.int64), np.zeros(len(lo)), 1, out)  # type: ignore[operator]
+    if kernel is deviation:
+        deviation(deviation_made(), *rows, 0, lo, hi, np.zeros(len(lo), np.int64), 0.0, out)
+    else:
+        total(total_made(), *rows[1:], 0, lo, hi, False, out)
     return list(out.tolist())
 
 

@@ -86,3 +86,88 @@ def test_no_key_no_history() -> None:
     made = host()
     made.append_event(1, 5, payment(None))
     assert made.read(payment(None), 9)[0] == 0
+
+
+class Told:
+    """A history of what it was told; counts how often it is asked."""
+
+    def __init__(self) -> None:
+        self.rows: dict[object, list[Any]] = {}
+        self.loads = 0
+
+    def tell(self, seq: int, at: int, values: list[Any]) -> None:
+        self.rows.setdefault(values[2], []).append((at, seq, (math.nan, math.nan, math.nan, values[3], math.nan)))
+
+    def load(self, by: tuple[str, ...], key: tuple[object, ...]) -> tuple[np.ndarray, np.ndarray]:
+        self.loads += 1
+        return np.array(self.rows.get(key[0], []), EVENT_ROW(5)), np.array([], OUTCOME_ROW(5))
+
+
+MINUTE = 60_000_000
+HOURLY = FeatureView(
+    Payment, n=agg.count(), n_1h=agg.count(over="1h"), most=agg.max("amount"), most_1h=agg.max("amount", over="1h"),
+    third=agg.lag("amount", 3), recent=agg.ewm("amount", half_life="10m"),
+).spec()  # fmt: skip
+
+
+def hourly(told: Told | None, **settings: int) -> OnlineHost:
+    return OnlineHost([HOURLY], CONTRACT, None, MemoryStrings(), told, **settings)
+
+
+def test_memory_is_bounded_by_the_windows() -> None:
+    told = Told()
+    bounded, whole = hourly(told), hourly(None)
+    for i in range(3_000):
+        values = payment("a", float(i * 7919 % 1000))
+        if i % 50 == 0:
+            assert repr(bounded.read(values, i * MINUTE)) == repr(whole.read(values, i * MINUTE))
+        told.tell(i, i * MINUTE, values)
+        for made in (bounded, whole):
+            made.append_event(i, i * MINUTE, values)
+    held = bounded._histories[0]._held(("a",))
+    assert held.events.base + held.events.n == 3_000
+    assert held.events.n < 500
+    assert len(held.events.times) < 1_000
+    assert told.loads == 1
+    assert bounded.read(payment("a"), 2_000 * MINUTE) == whole.read(payment("a"), 2_000 * MINUTE)
+    assert told.loads == 2, "a request from before what is held loads the key"
+
+
+def test_nothing_is_dropped_that_could_not_be_loaded_again() -> None:
+    made = hourly(None)
+    for i in range(3_000):
+        made.append_event(i, i * MINUTE, payment("a"))
+    assert made._histories[0]._held(("a",)).events.n == 3_000
+
+
+def test_a_row_dated_in_the_future_does_not_push_the_present_out() -> None:
+    told = Told()
+    made = hourly(told)
+    for i in range(1_000):
+        made.read(payment("a"), i * MINUTE)
+        at = i * MINUTE if i != 500 else 10**9 * MINUTE
+        told.tell(i, at, payment("a"))
+        made.append_event(i, at, payment("a"))
+    assert told.loads == 1
+    assert made.read(payment("a"), 1_000 * MINUTE)[:2] == [999, 60]
+
+
+def test_keys_not_touched_for_long_are_forgotten() -> None:
+    told = Told()
+    made = hourly(told, most_keys=3)
+    for i in range(100):
+        told.tell(i, i, payment(str(i % 50)))
+        made.append_event(i, i, payment(str(i % 50)))
+    history = made._histories[0]
+    assert len(history._young) + len(history._old) <= 6
+    assert [made.read(payment(str(key)), 200)[0] for key in range(50)] == [2] * 50
+
+
+def test_a_tie_goes_to_the_value_seen_last_however_late_the_others_came() -> None:
+    view = FeatureView(Payment, usual=agg.top_k("shop", over="1h")).spec()
+    made = OnlineHost([view], CONTRACT, None, MemoryStrings(), few=0)
+    for seq, (at, shop) in enumerate([(10, "kiosk"), (20, "baker"), (15, "butcher"), (17, "florist")]):
+        made.append_event(seq, at, payment("a", 1.0, shop))
+        latest = "kiosk" if seq == 0 else "baker"
+        assert made.read(payment("a"), 30) == [latest]
+    assert [made.read(payment("a"), at) for at in (20, 17, 15, 30)] == [["florist"], ["butcher"], ["kiosk"], ["baker"]]

@@ -32,7 +32,7 @@ def plan(label: LabelColumn | None = FRAUD, **features: agg.Aggregate) -> Plan:
 def test_steps_know_their_source_and_output() -> None:
     made = plan(
         n=agg.count(where="fraud and amount > 1"), s=agg.sum("amount", where="country == 'DE'", over="1h"),
-        c=agg.last("country", where="country == 'DE'"), d=agg.count_distinct("country"), f=agg.mean("fraud"),
+        c=agg.last("country", where="country == 'DE'"), d=agg.count_distinct("country", over="1d"), f=agg.mean("fraud"),
     )  # fmt: skip
     assert made.names == ("n", "s", "c", "d", "f")
     assert made.output_kinds == ("int", "float", "str", "int", "float")

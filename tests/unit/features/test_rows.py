@@ -2,7 +2,7 @@
 
 import numpy as np
 
-from modelwright.features.rows import Rows
+from modelwright.features.rows import NONE, Rows
 
 
 def rows_of(*entries: tuple[int, int, int | None]) -> Rows:
@@ -31,9 +31,9 @@ def test_corrections_are_linked_and_stay_linked_as_rows_come() -> None:
     rows = rows_of((1, 1, 10), (2, 2, 11))
     assert len(rows.following) == 0
     rows.append(4, 3, 10, np.zeros(1), np.ones(1, np.uint8))
-    assert rows.following.tolist() == [2, 3, 3]
+    assert rows.following[:3].tolist() == [2, NONE, NONE]
     rows.append(3, 4, 12, np.zeros(1), np.ones(1, np.uint8))
-    assert rows.following.tolist() == [3, 4, 4, 4]
+    assert rows.following[:4].tolist() == [3, NONE, NONE, NONE]
 
 
 def test_filled_at_once_equals_appended() -> None:
@@ -46,4 +46,4 @@ def test_filled_at_once_equals_appended() -> None:
     )  # fmt: skip
     for name in ("times", "seq", "event"):
         assert getattr(filled, name)[:3].tolist() == getattr(rows, name)[:3].tolist()
-    assert filled.following.tolist() == rows.following.tolist()
+    assert filled.following[:3].tolist() == rows.following[:3].tolist()

@@ -84,7 +84,11 @@ def test_a_setting_to_come_is_not_taken_for_a_feature(refusal, name):
 
 @pytest.mark.parametrize("kind", sorted(NUMERIC_ONLY))
 def test_a_number_is_needed(refusal, kind):
-    make = getattr(agg, kind)
+    make = {
+        "quantile": lambda column: agg.quantile(column, 0.5, over="1d"),
+        "ewm": lambda column: agg.ewm(column, half_life="1d"),
+        "delta": lambda column: agg.delta(agg.last(column)),
+    }.get(kind, getattr(agg, kind))
     assert refusal(x=make("country")) == f"FeatureView(Payment, x=): agg.{kind} needs a number, and country is a str"
     assert f"agg.{kind} needs a number, and at is a time" in refusal(x=make("at"))
     of_label = refusal(x=make("segment"), label="segment", kind="str")
@@ -92,7 +96,9 @@ def test_a_number_is_needed(refusal, kind):
 
 
 def test_a_text_that_is_known_later_can_be_remembered(payment):
-    mw.FeatureView(payment, x=agg.last("segment"), n=agg.count_distinct("segment")).check_label("segment", "str")
+    mw.FeatureView(payment, x=agg.last("segment"), n=agg.count_distinct("segment", over="7d")).check_label(
+        "segment", "str"
+    )
 
 
 @pytest.mark.parametrize("aggregate", [agg.sum("amout"), agg.count(where="amout > 5"), agg.lag("amout", 3)])
@@ -107,8 +113,9 @@ def test_a_column_like_no_other_gets_the_list(refusal):
     assert message.endswith("its columns are payment_id, card_id, at, amount, country, is_fraud")
 
 
-def test_a_request_does_not_bring_its_outcome(refusal):
-    assert refusal(x=agg.change("is_fraud")).endswith("a request does not bring its outcome")
+@pytest.mark.parametrize("aggregate", [agg.change("is_fraud"), agg.delta(agg.mean("is_fraud"))])
+def test_a_request_does_not_bring_its_outcome(refusal, aggregate):
+    assert refusal(x=aggregate).endswith(f"x=agg.{aggregate.kind}): a request does not bring its outcome")
 
 
 def test_history_needs_a_time(refusal):
@@ -163,3 +170,54 @@ def test_a_condition_is_an_expression_over_columns_and_no_more(text, said):
 
 def test_a_condition_knows_what_it_reads():
     assert Condition("not (a + b * 2 >= -1.5) and c in ['x', 'y'] or d not in (1, 2)").names == {"a", "b", "c", "d"}
+
+
+@pytest.mark.parametrize("kind", ["count_distinct", "distinct_ratio", "top_k"])
+def test_a_set_needs_a_window(kind):
+    with pytest.raises(DeclarationError, match=rf"agg\.{kind}\('x'\): it holds every different value.*over="):
+        getattr(agg, kind)("x")
+    with pytest.raises(DeclarationError, match=rf"agg\.{kind}\('x', most=9\): this setting is not built yet"):
+        getattr(agg, kind)("x", over="1d", most=9)
+
+
+@pytest.mark.parametrize("q", [-0.1, 1.1, "half", True, None, float("nan")])
+def test_a_quantile_is_from_0_to_1(q):
+    with pytest.raises(DeclarationError, match="q is a number from 0 to 1; the median is 0.5"):
+        agg.quantile("x", q, over="1d")
+
+
+def test_a_quantile_needs_a_window():
+    with pytest.raises(DeclarationError, match="agg.quantile.*give it a window"):
+        agg.quantile("x", 0.5)
+
+
+def test_a_rate_needs_a_window():
+    with pytest.raises(DeclarationError, match="agg.rate.*give it a window"):
+        agg.rate(over=None)
+
+
+def test_top_k_gives_one_value():
+    assert agg.top_k("x", over="1d") == agg.top_k("x", 1, over="1d")
+    with pytest.raises(DeclarationError, match="k above 1 is not built yet; use k=1"):
+        agg.top_k("x", 3, over="1d")
+    with pytest.raises(DeclarationError, match="k is a whole number from 1 up"):
+        agg.top_k("x", 0, over="1d")
+
+
+@pytest.mark.parametrize("half_life", ["0s", "soon", None])
+def test_a_half_life_is_a_duration(half_life):
+    with pytest.raises(DeclarationError, match="half_life"):
+        agg.ewm("x", half_life=half_life)
+
+
+@pytest.mark.parametrize(
+    "aggregate", [agg.count(), agg.sum("x"), agg.std("x"), agg.change("x"), agg.delta(agg.last("x"))]
+)
+def test_a_delta_compares_with_a_value(aggregate):
+    with pytest.raises(DeclarationError, match=rf"agg\.{aggregate.kind} is no value of a column; compare with one of"):
+        agg.delta(aggregate)
+
+
+def test_a_delta_is_of_an_aggregate():
+    with pytest.raises(DeclarationError, match="agg.delta\\('x'\\): give it an aggregate"):
+        agg.delta("x")

@@ -17,8 +17,11 @@ def warm_up() -> None:
     """Run both hosts once over a single event, with every aggregate; what they compile is kept in the user's cache."""
     fields = (Field(name="at", kind="time", column="at"), Field(name="x", kind="float", column="x"))
     contract = Contract(name="Event", fields=fields, time="at")
-    kinds = (agg.sum, agg.mean, agg.min, agg.max, agg.std, agg.last, agg.first, agg.count_distinct, agg.lag, agg.change)
+    kinds = (agg.sum, agg.mean, agg.min, agg.max, agg.std, agg.last, agg.first, agg.lag, agg.change)
     features = {make.__name__: make("x", over="1h") for make in kinds}
+    sets = (agg.count_distinct, agg.distinct_ratio, agg.top_k)
+    features |= {make.__name__: make("x", over="1h") for make in sets}
+    features |= {"median": agg.quantile("x", 0.5, over="1h"), "recent": agg.ewm("x", half_life="1h")}
     features |= {"count": agg.count(over="1h"), "idle": agg.time_since_last(), "known": agg.mean("y", over="1h")}
     view = ViewSpec(event="Event", by=(), features=features)
     label = LabelColumn("y", "float")

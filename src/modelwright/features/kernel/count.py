@@ -1,23 +1,31 @@
-"""`count`: rows of the window for which the condition holds, missing values included."""
+"""`count` and `rate`: rows of the window for which the condition holds, missing values included."""
 
 from modelwright.features.kernel.compiled import Floats, Ints, Marks, compiled
+from modelwright.features.kernel.state import LEFT, RIGHT, far
+
+N = 2
 
 
 @compiled
-def count(
-    times: Ints, values: Floats, mask: Marks, lo: Ints, hi: Ints, at: Ints, own: Floats, k: int, out: Floats
-) -> None:
-    """How many rows; signature as in the package's docstring."""
-    left = right = lo[0]
-    n = 0
+def count(state: Ints, mask: Marks, base: int, lo: Ints, hi: Ints, seconds: float, out: Floats) -> Ints:
+    """How many rows, for each of so many seconds. Other arguments as in the package's docstring."""
+    left, right, n = state[LEFT], state[RIGHT], state[N]
     for r in range(len(lo)):
-        if lo[r] >= right:
+        if far(left, right, lo[r], hi[r]):
             left = right = lo[r]
             n = 0
-        while left < lo[r]:
-            n -= mask[left]
-            left += 1
         while right < hi[r]:
-            n += mask[right]
+            n += mask[right - base]
             right += 1
-        out[r] = n
+        while left < lo[r]:
+            n -= mask[left - base]
+            left += 1
+        while right > hi[r]:
+            right -= 1
+            n -= mask[right - base]
+        while left > lo[r]:
+            left -= 1
+            n += mask[left - base]
+        out[r] = n / seconds
+    state[LEFT], state[RIGHT], state[N] = left, right, n
+    return state

@@ -1,50 +1,89 @@
-"""`count_distinct`: exact, by a hash table of the values seen and how often each is in the window."""
+"""`count_distinct` and `distinct_ratio`: exact, by a tally of the values in the window."""
 
 import math
 
 import numpy as np
 
+from modelwright.features.kernel import tally
 from modelwright.features.kernel.compiled import Floats, Ints, Marks, compiled
+from modelwright.features.kernel.state import HEAD, LEFT, RIGHT, far
 
-U = np.uint64
-GOLDEN = U(0x9E3779B97F4A7C15)
-"""2**64 over the golden ratio: multiplying by it spreads nearby bit patterns over the high bits."""
+STRIDE = 2
+
+
+@compiled
+def made() -> Ints:
+    """A state that has seen nothing."""
+    state = np.zeros(HEAD + STRIDE * (1 << tally.NARROWEST), np.int64)
+    tally.clear(state, STRIDE, tally.NARROWEST)
+    return state
+
+
+@compiled
+def _go(state: Ints, bits: Ints, values: Floats, mask: Marks, base: int, lo: int, hi: int) -> bool:
+    """Go row by row towards a window; False where the table has to grow on the way.
+
+    That is left to the caller: a state that may change is counted as held anew at each row, which takes longer than all
+    the rest.
+    """
+    left, right = state[LEFT], state[RIGHT]
+    roomy = True
+    while left != lo or right != hi:
+        if 2 * state[tally.USED] >= (1 << state[tally.WIDTH]):
+            roomy = False
+            break
+        if right < hi:
+            i = right
+            right += 1
+            step = 1
+        elif left < lo:
+            i = left
+            left += 1
+            step = -1
+        elif right > hi:
+            right -= 1
+            i = right
+            step = -1
+        else:
+            left -= 1
+            i = left
+            step = 1
+        if not mask[i - base] or math.isnan(values[i - base]):
+            continue
+        place = tally.find(state, STRIDE, bits[i - base])
+        if state[place + 1] < 0:
+            state[place] = bits[i - base]
+            state[place + 1] = 0
+            state[tally.USED] += 1
+        if step > 0:
+            state[tally.DIFFERENT] += state[place + 1] == 0
+        state[place + 1] += step
+        if step < 0:
+            state[tally.DIFFERENT] -= state[place + 1] == 0
+        state[tally.VALUES] += step
+    state[LEFT], state[RIGHT] = left, right
+    return roomy
 
 
 @compiled
 def distinct(
-    times: Ints, values: Floats, mask: Marks, lo: Ints, hi: Ints, at: Ints, own: Floats, k: int, out: Floats
-) -> None:
-    """How many different values; equal means equal bits, zero being one value. Signature as in the package's docstring."""
-    base = lo[0]
-    rows = hi[len(hi) - 1] - base
-    width = 2
-    while (1 << width) < 2 * rows:
-        width += 1
-    table = np.full(1 << width, -1, np.int64)
-    present = np.zeros(1 << width, np.int64)
-    slots = np.empty(max(rows, 1), np.int64)
+    state: Ints, values: Floats, mask: Marks, base: int, lo: Ints, hi: Ints, in_ratio: bool, out: Floats
+) -> Ints:
+    """How many different values, equal meaning equal bits; `in_ratio`, that over the values, NaN for none.
+
+    Other arguments as in the package's docstring.
+    """
     bits = values.view(np.int64)
-    wrap = (1 << width) - 1
-    left = right = base
-    n = 0
     for r in range(len(lo)):
-        while right < hi[r]:
-            slots[right - base] = -1
-            if mask[right] and not math.isnan(values[right]):
-                mixed = U(bits[right]) ^ (U(bits[right]) >> U(32))
-                slot = np.int64((mixed * GOLDEN) >> U(64 - width))
-                while table[slot] >= 0 and bits[table[slot]] != bits[right]:
-                    slot = (slot + 1) & wrap
-                table[slot] = right
-                slots[right - base] = slot
-                n += present[slot] == 0
-                present[slot] += 1
-            right += 1
-        while left < lo[r]:
-            slot = slots[left - base]
-            if slot >= 0:
-                present[slot] -= 1
-                n -= present[slot] == 0
-            left += 1
-        out[r] = n
+        if far(state[LEFT], state[RIGHT], lo[r], hi[r]):
+            tally.clear(state, STRIDE, tally.NARROWEST)
+            state[LEFT] = state[RIGHT] = lo[r]
+        while not _go(state, bits, values, mask, base, lo[r], hi[r]):
+            state = tally.roomier(state, STRIDE, 0)
+        if not in_ratio:
+            out[r] = state[tally.DIFFERENT]
+        elif state[tally.VALUES] > 0:
+            out[r] = state[tally.DIFFERENT] / state[tally.VALUES]
+        else:
+            out[r] = math.nan
+    return state

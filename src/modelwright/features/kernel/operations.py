@@ -6,9 +6,11 @@ Stands among the kernels, so that a change of order changes the name of the cach
 from typing import Final
 
 OPERATIONS: Final = (
-    "count", "sum", "mean", "min", "max", "std", "lag", "first", "count_distinct", "time_since_last", "change",
+    "count", "rate", "sum", "mean", "min", "max", "std", "lag", "first", "time_since_last", "count_distinct",
+    "distinct_ratio", "quantile", "top_k", "ewm",
 )  # fmt: skip
-"""A step's number is its place here. `last` is `lag` with k = 1."""
+"""A step's number is its place here. `last` is `lag` of 1; `change` and `delta` are an operation taken from the request's
+own value."""
 
 SEES_ALL: Final = 2**63 - 1
 """The sequence limit of a request that is not live: it sees rows by their time alone."""

@@ -1,7 +1,8 @@
-"""`last`, `lag`, `first`, `change` and `time_since_last`: the value or the time of one row of the window.
+"""`last`, `lag`, `first` and `time_since_last`: the value or the time of one row of the window.
 
-For a single request the scan goes back from the end until k rows are found, so a lag over all history costs the rows it
-passes and no more; following requests only look at the rows that came in between.
+The last rows are kept in a ring of (row, value or time) pairs, so that they outlive the rows. For a window begun anew
+the scan goes back from its end until k rows are found, so a lag over all history costs the rows it passes and no more;
+following windows only look at the rows that came in between.
 """
 
 import math
@@ -9,86 +10,103 @@ import math
 import numpy as np
 
 from modelwright.features.kernel.compiled import Floats, Ints, Marks, compiled
+from modelwright.features.kernel.state import HEAD, LEFT, RIGHT, far
+
+N = 2
+FOUND, ROW, VALUE, SCANNED = 2, 3, 4, 5
 
 
 @compiled
-def scan_back(values: Floats, mask: Marks, lo: int, hi: int, k: int, any_value: bool) -> int:
-    """Index of the k-th last row that counts, or -1."""
-    for i in range(hi - 1, lo - 1, -1):
-        if mask[i] and (any_value or not math.isnan(values[i])):
-            k -= 1
-            if k == 0:
-                return i
-    return -1
+def made(k: int) -> Ints:
+    """A state that has seen nothing; `k` is how many rows back it will be asked for."""
+    return np.zeros(HEAD + 2 * k, np.int64)
 
 
 @compiled
-def _kth_last(values: Floats, mask: Marks, lo: Ints, hi: Ints, k: int, any_value: bool, found: Ints) -> None:
-    """`found[r]`: index of the k-th last row that counts, or -1. `any_value` lets rows with a missing value count."""
-    if len(lo) == 1:  # serving's case: no room is needed
-        found[0] = scan_back(values, mask, lo[0], hi[0], k, any_value)
-        return
-    end = hi[len(hi) - 1]
-    kept = np.empty(max(min(end - lo[0], k + end - hi[0]), 1), np.int64)
-    n = 0
-    right = hi[0]
-    i = hi[0] - 1
-    while i >= lo[0] and n < k:
-        if mask[i] and (any_value or not math.isnan(values[i])):
-            kept[n] = i
-            n += 1
-        i -= 1
-    kept[:n] = kept[:n][::-1].copy()
-    for r in range(len(lo)):
-        while right < hi[r]:
-            if mask[right] and (any_value or not math.isnan(values[right])):
-                kept[n] = right
+def _keep_last(
+    state: Ints, kept: Ints, values: Floats, mask: Marks, base: int, lo: int, hi: int, k: int, any_value: bool
+) -> int:
+    """Take the state to a window; returns the place of its k-th last row in the state, or -1.
+
+    `kept` is what is kept of each row: its value's bits, or its time. `any_value` lets rows with a missing value count.
+    """
+    n, right = state[N], state[RIGHT]
+    if lo < state[LEFT] or hi < right or far(state[LEFT], right, lo, hi):
+        n = 0
+        i = hi - 1
+        while i >= lo and n < k:
+            if mask[i - base] and (any_value or not math.isnan(values[i - base])):
                 n += 1
-            right += 1
-        found[r] = kept[n - k] if n >= k and kept[n - k] >= lo[r] else -1
+                state[HEAD + 2 * (k - n)] = i
+                state[HEAD + 2 * (k - n) + 1] = kept[i - base]
+            i -= 1
+        # The n rows found stand at the end of the ring; count as if those before them had been passed.
+        found = n
+        n = k
+        for j in range(k - found):
+            state[HEAD + 2 * j] = -1
+        right = hi
+    while right < hi:
+        if mask[right - base] and (any_value or not math.isnan(values[right - base])):
+            state[HEAD + 2 * (n % k)] = right
+            state[HEAD + 2 * (n % k) + 1] = kept[right - base]
+            n += 1
+        right += 1
+    state[LEFT], state[RIGHT], state[N] = lo, right, n
+    place = HEAD + 2 * (n % k)
+    return place if n >= k and state[place] >= lo else -1
 
 
 @compiled
 def lag(
-    times: Ints, values: Floats, mask: Marks, lo: Ints, hi: Ints, at: Ints, own: Floats, k: int, out: Floats
-) -> None:
-    """The k-th last value that is there; NaN for none. Signature as in the package's docstring."""
-    found = np.empty(len(lo), np.int64)
-    _kth_last(values, mask, lo, hi, k, False, found)
+    state: Ints, times: Ints, values: Floats, mask: Marks, base: int, lo: Ints, hi: Ints, at: Ints, parameter: float,
+    out: Floats,
+) -> Ints:  # fmt: skip
+    """The k-th last value that is there; NaN for none; k is the parameter. Signature as in the package's docstring."""
+    kept = values.view(np.int64)
+    held = state.view(np.float64)
     for r in range(len(lo)):
-        out[r] = values[found[r]] if found[r] >= 0 else math.nan
-
-
-@compiled
-def change(
-    times: Ints, values: Floats, mask: Marks, lo: Ints, hi: Ints, at: Ints, own: Floats, k: int, out: Floats
-) -> None:
-    """The request's own value minus the last one; NaN where either is missing. Signature as in the package's docstring."""
-    lag(times, values, mask, lo, hi, at, own, 1, out)
-    for r in range(len(lo)):
-        difference = own[r] - out[r]
-        out[r] = math.nan if math.isnan(difference) else difference
+        place = _keep_last(state, kept, values, mask, base, lo[r], hi[r], int(parameter), False)
+        out[r] = held[place + 1] if place >= 0 else math.nan
+    return state
 
 
 @compiled
 def since(
-    times: Ints, values: Floats, mask: Marks, lo: Ints, hi: Ints, at: Ints, own: Floats, k: int, out: Floats
-) -> None:
+    state: Ints, times: Ints, values: Floats, mask: Marks, base: int, lo: Ints, hi: Ints, at: Ints, parameter: float,
+    out: Floats,
+) -> Ints:  # fmt: skip
     """Seconds since the last row; NaN for none. Signature as in the package's docstring."""
-    found = np.empty(len(lo), np.int64)
-    _kth_last(values, mask, lo, hi, 1, True, found)
     for r in range(len(lo)):
-        out[r] = (at[r] - times[found[r]]) / 1e6 if found[r] >= 0 else math.nan
+        place = _keep_last(state, times, values, mask, base, lo[r], hi[r], 1, True)
+        out[r] = (at[r] - state[place + 1]) / 1e6 if place >= 0 else math.nan
+    return state
 
 
 @compiled
 def first(
-    times: Ints, values: Floats, mask: Marks, lo: Ints, hi: Ints, at: Ints, own: Floats, k: int, out: Floats
-) -> None:
+    state: Ints, times: Ints, values: Floats, mask: Marks, base: int, lo: Ints, hi: Ints, at: Ints, parameter: float,
+    out: Floats,
+) -> Ints:  # fmt: skip
     """The earliest value that is there; NaN for none. Signature as in the package's docstring."""
-    i = lo[0]
+    bits = values.view(np.int64)
+    held = state.view(np.float64)
     for r in range(len(lo)):
-        i = max(i, lo[r])
-        while i < hi[r] and not (mask[i] and not math.isnan(values[i])):
-            i += 1
-        out[r] = values[i] if i < hi[r] else math.nan
+        if lo[r] < state[LEFT] or hi[r] < state[RIGHT] or far(state[LEFT], state[RIGHT], lo[r], hi[r]):
+            state[FOUND] = 0
+            state[SCANNED] = lo[r]
+        if state[FOUND] == 1 and state[ROW] < lo[r]:
+            state[FOUND] = 0
+        if state[FOUND] == 0:
+            i = max(state[SCANNED], lo[r])
+            while i < hi[r] and not (mask[i - base] and not math.isnan(values[i - base])):
+                i += 1
+            state[SCANNED] = i
+            if i < hi[r]:
+                state[FOUND] = 1
+                state[ROW] = i
+                state[VALUE] = bits[i - base]
+                state[SCANNED] = i + 1
+        state[LEFT], state[RIGHT] = lo[r], hi[r]
+        out[r] = held[VALUE] if state[FOUND] == 1 else math.nan
+    return state

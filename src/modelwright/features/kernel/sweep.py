@@ -3,8 +3,9 @@
 import numpy as np
 
 from modelwright.features.kernel.compiled import Floats, Ints, Marks, compiled
-from modelwright.features.kernel.dispatch import apply
+from modelwright.features.kernel.dispatch import apply, made, take_from
 from modelwright.features.kernel.operations import SEES_ALL
+from modelwright.features.kernel.state import restart
 from modelwright.features.kernel.visible import hide, highest_so_far, successors
 
 
@@ -25,15 +26,18 @@ def windows(times: Ints, at: Ints, over: int, inclusive: bool, lo: Ints, hi: Int
 
 @compiled
 def sweep(
-    op: int, k: int, over: int, inclusive: bool, times: Ints, values: Floats, mask: Marks, seq: Ints, event: Ints,
-    starts: Ints, at: Ints, limit: Ints, own: Floats, request_starts: Ints, out: Floats,
+    op: int, parameter: float, over: int, minus: bool, inclusive: bool, times: Ints, values: Floats, mask: Marks,
+    seq: Ints, event: Ints, starts: Ints, at: Ints, limit: Ints, own: Floats, request_starts: Ints, out: Floats,
 ) -> None:  # fmt: skip
     """Answer all requests of all keys.
 
     Rows of key g are `starts[g] : starts[g + 1]`, sorted by (time, sequence); its requests likewise, by time. `event`
-    is an outcome's event, or empty; `limit` is the sequence number a live request was served at, else `SEES_ALL`.
+    is an outcome's event, or empty; `limit` is the sequence number a live request was served at, else `SEES_ALL`. With
+    `minus` an answer is the request's own value less the aggregate.
     """
     nothing = np.empty(0, np.int64)
+    first = len(nothing)  # 0; as a literal it would be a type of its own, and everything compiled twice
+    state = made(op, parameter)
     for g in range(len(starts) - 1):
         a, b = starts[g], starts[g + 1]
         c, d = request_starts[g], request_starts[g + 1]
@@ -48,12 +52,15 @@ def sweep(
             following = np.empty(b - a, np.int64)
             corrected = successors(event[a:b], following)
         if len(corrected) == 0 and _all_seen(seq[a:b], hi, limit[c:d]):
-            apply(op, times[a:b], values_of_key, mask[a:b], lo, hi, at[c:d], own[c:d], k, out[c:d])
+            restart(state)
+            state = apply(op, state, times[a:b], values_of_key, mask[a:b], first, lo, hi, at[c:d], parameter, out[c:d])
         else:
-            _part_seen(
-                op, times[a:b], values_of_key, mask[a:b], seq[a:b], following, corrected, lo, hi, at[c:d],
-                own[c:d], k, limit[c:d], out[c:d],
+            state = _part_seen(
+                op, state, first, times[a:b], values_of_key, mask[a:b], seq[a:b], following, corrected, lo, hi, at[c:d],
+                parameter, limit[c:d], out[c:d],
             )  # fmt: skip
+    if minus:
+        take_from(own, out)
 
 
 @compiled
@@ -71,9 +78,9 @@ def _all_seen(seq: Ints, hi: Ints, limit: Ints) -> bool:
 
 @compiled
 def _part_seen(
-    op: int, times: Ints, values: Floats, mask: Marks, seq: Ints, following: Ints, corrected: Ints, lo: Ints, hi: Ints,
-    at: Ints, own: Floats, k: int, limit: Ints, out: Floats,
-) -> None:  # fmt: skip
+    op: int, state: Ints, first: int, times: Ints, values: Floats, mask: Marks, seq: Ints, following: Ints,
+    corrected: Ints, lo: Ints, hi: Ints, at: Ints, parameter: float, limit: Ints, out: Floats,
+) -> Ints:  # fmt: skip
     """One key some of whose requests do not see every row.
 
     Requests that see all of their window are answered together, as for any key. Of the others, those that are not live
@@ -104,15 +111,18 @@ def _part_seen(
                 and corrections[hi[e]] == corrections[hi[r]]
             ):  # fmt: skip
                 e += 1
-            apply(op, times, values, seen, lo[r:e], hi[r:e], at[r:e], own[r:e], k, out[r:e])
+            restart(state)
+            state = apply(op, state, times, values, seen, first, lo[r:e], hi[r:e], at[r:e], parameter, out[r:e])
             for i in hidden[:hiding]:
                 seen[i] = mask[i]
         r = e
     if wholes > 0:
         chosen = whole[:wholes]
         answers = np.empty(wholes, np.float64)
-        apply(op, times, values, mask, lo[chosen], hi[chosen], at[chosen], own[chosen], k, answers)
+        restart(state)
+        state = apply(op, state, times, values, mask, first, lo[chosen], hi[chosen], at[chosen], parameter, answers)
         out[chosen] = answers
+    return state
 
 
 @compiled

@@ -1,0 +1,1 @@
+"""Reading and updating features: the online host alone, in process."""
