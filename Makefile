@@ -16,6 +16,7 @@ help:  ## this list
 	VIRTUAL_ENV=.venv $(BIN)/uv pip sync --quiet --compile-bytecode requirements.lock
 	VIRTUAL_ENV=.venv $(BIN)/uv pip install --quiet --no-deps --editable .
 	$(BIN)/python -m modelwright.features.kernel
+	$(BIN)/python -m modelwright.release.compiled
 	@touch $@
 
 setup: .venv/ready  ## make .venv with everything, modelwright included

@@ -194,7 +194,7 @@ def _rehearse(options: argparse.Namespace) -> int:
 def _train(options: argparse.Namespace) -> int:
     from modelwright.app.commands.train import train
     from modelwright.app.system import load
-    from modelwright.app.terminal import figures, number, terminal, watching
+    from modelwright.app.terminal import figures, forms_table, number, terminal, watching
 
     console = terminal(quiet=options.json)
     with watching(console, "reading the declaration") as watch:
@@ -203,14 +203,10 @@ def _train(options: argparse.Namespace) -> int:
         _print_json(result)
         return 0
     same = result.equivalence or {}
-    form = (
-        f"{result.runtime}, equal on {same.get('rows', 0):,} rows"
-        if same.get("accepted")
-        else f"{result.runtime} ({same.get('reason')})"
-    )
+    equal = f", equal on {same.get('rows', 0):,} rows" if same.get("accepted") else ": no compiled form is equal"
     rows = [
         ("release", result.release + (" (champion)" if result.promoted else " (registered)")),
-        ("form", form),
+        ("form", result.form + equal),
         *((name, number(value)) for name, value in result.metrics.items()),
         *(
             (
@@ -222,6 +218,7 @@ def _train(options: argparse.Namespace) -> int:
         ("seconds", f"{result.seconds['total']:.1f} (fit {result.seconds['fit']:.1f})"),
     ]
     figures(console, rows)
+    console.print(forms_table(result.forms, result.form))
     return 0
 
 

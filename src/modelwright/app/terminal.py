@@ -99,6 +99,26 @@ def figures(console: Console, rows: list[tuple[str, Any]]) -> None:
     console.print(table)
 
 
+def forms_table(forms: list[dict[str, Any]], served: str) -> Table:
+    """Every form a model could be served in: what it takes, and whether it says the same."""
+    table = Table(box=None, padding=(0, 2), header_style="dim", pad_edge=False)
+    for heading in ("form", "1 row", "64 rows", "size", "changed", "largest", ""):
+        table.add_column(heading, justify="left" if heading in ("form", "") else "right", no_wrap=heading != "")
+    for form in forms:
+        same = form["equivalence"]
+        took = [f"{form[key]:,.0f} µs" if key in form else "–" for key in ("row_us", "rows64_us")]
+        size = f"{form['size'] / 1000:,.0f} kB" if form["size"] else "–"
+        if same is None or not same["rows"]:
+            said = ["–", "–", "" if same is None else same["reason"]]
+        else:
+            said = [f"{same['flips']:,} of {same['rows']:,}", f"{same['largest']:.1e}", same["reason"] or "equal"]
+        if form["name"] == served:
+            said[2] = "served"
+        style = "bold" if form["name"] == served else None
+        table.add_row(escape(form["name"]), *took, size, *(escape(text) for text in said), style=style)
+    return table
+
+
 def number(value: float | None) -> str:
     """A metric's value as shown: four digits, or a dash."""
     return "–" if value is None else f"{value:.4f}" if abs(value) < 100 else f"{value:,.1f}"

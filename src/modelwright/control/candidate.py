@@ -19,7 +19,7 @@ from modelwright.control.figures import common_files, references_of, requirement
 from modelwright.control.material import Material
 from modelwright.core.errors import ReleaseError, TrainingError, first_line
 from modelwright.gates.trial import HeldBackTrial
-from modelwright.optimize.form import served_form
+from modelwright.optimize.form import Latency, served_form
 from modelwright.registry.card import card
 from modelwright.registry.publish import publish
 from modelwright.release.folder import ARTEFACT, Release, open_release
@@ -49,12 +49,13 @@ class Seconds(msgspec.Struct, kw_only=True):
 
 @dataclass(frozen=True)
 class Candidate:
-    """A published release and what its gates found. `observed` holds what no decision may rest on."""
+    """A published release and what its gates found. No decision may rest on `seconds` and `latencies`."""
 
     name: str
     manifest: Manifest
     verdicts: tuple[Verdict, ...] = ()
     seconds: Seconds = field(default_factory=Seconds)
+    latencies: dict[str, Latency] = field(default_factory=dict)
 
     @property
     def passed(self) -> bool:
@@ -68,7 +69,12 @@ class Candidate:
             "metrics": self.manifest.metrics,
             "runtime": self.manifest.runtime,
             "equivalence": msgspec.to_builtins(self.manifest.equivalence),
+            "forms": msgspec.to_builtins(self.manifest.forms),
         }
+
+    def observed(self) -> dict[str, Any]:
+        """What was measured on this machine, outside the journal's hash."""
+        return {"seconds": msgspec.to_builtins(self.seconds), "latencies": msgspec.to_builtins(self.latencies)}
 
 
 def train_candidate(
@@ -116,6 +122,7 @@ def train_candidate(
         requires=requirements(estimator) if form.runtime == "native" else {},
         model=describe_model(system.model),
         equivalence=form.equivalence,
+        forms=form.tried,
     )
     said = _held_back_predictions(
         open_runtime(manifest, form.data), columns, held_back_rows, classes, type(system.model).__name__
@@ -133,13 +140,15 @@ def train_candidate(
     seconds.total = time.perf_counter() - began
     files = {
         ARTEFACT[form.runtime]: form.data,
+        **form.beside,
         "card.md": card(
             manifest, system.contract, verdicts, plain(trial.metric(system.metric.name, "baseline"))
         ).encode(),
         **common_files(manifest, system, references_of(columns, train_rows, _score(said))),
     }
-    folder, manifest = publish(releases, number, manifest, files, {"seconds": seconds})
-    return Candidate(folder, manifest, verdicts, seconds)
+    observed = {"seconds": seconds, "latencies": form.latencies}
+    folder, manifest = publish(releases, number, manifest, files, observed)
+    return Candidate(folder, manifest, verdicts, seconds, form.latencies)
 
 
 def train_baseline(system: System, material: Material, now_us: int, number: int, releases: Path) -> Candidate:

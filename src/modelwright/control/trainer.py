@@ -63,5 +63,5 @@ def as_trained(candidate: Candidate, number: int) -> Trained:
         passed=candidate.passed,
         verdicts=candidate.verdicts,
         evidence=candidate.evidence(),
-        observed={"seconds": msgspec.to_builtins(candidate.seconds)},
+        observed=candidate.observed(),
     )

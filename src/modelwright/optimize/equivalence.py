@@ -34,16 +34,19 @@ def compare(native: Array, compiled: Array, *, classifier: bool) -> Equivalence:
         flips = int((native.argmax(axis=1) != compiled.argmax(axis=1)).sum())
         largest, tolerance = float(difference.max(initial=0.0)), CLASS_TOLERANCE
     else:
-        relative = difference / np.maximum(1.0, np.abs(native))
-        flips = int((relative > AMOUNT_TOLERANCE).sum())
-        largest, tolerance = float(relative.max(initial=0.0)), AMOUNT_TOLERANCE
+        difference = difference / np.maximum(1.0, np.abs(native))
+        flips = int((difference > AMOUNT_TOLERANCE).sum())
+        largest, tolerance = float(difference.max(initial=0.0)), AMOUNT_TOLERANCE
     if flips:
         reason = f"{flips} of {len(native)} held-back rows change their answer"
     elif not largest <= tolerance:
         reason = f"differs by {largest:.2g}, more than {tolerance:g}"
     else:
         reason = ""
-    return Equivalence(rows=len(native), flips=flips, largest=largest, accepted=not reason, reason=reason)
+    p999 = float(np.quantile(difference, 0.999)) if difference.size else 0.0
+    return Equivalence(
+        rows=len(native), flips=flips, largest=largest, accepted=not reason, reason=reason, p999=p999
+    )  # fmt: skip
 
 
 def with_missing_texts(rows: Rows, columns: tuple[InputColumn, ...]) -> Rows:

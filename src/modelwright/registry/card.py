@@ -50,7 +50,13 @@ def card(manifest: Manifest, contract: Contract, verdicts: Sequence[Verdict], ba
             f"largest difference {same.largest:.1e}."
         )
     elif same is not None:
-        lines.append(f"The compiled form was refused ({same.reason}), so the estimator itself is served.")
+        lines.append("No compiled form is equal, so the estimator itself is served.")
+    if manifest.forms:
+        lines += ["", "| form | changed answers | largest difference | bytes | |", "|---|---|---|---|---|"]
+        for figures in manifest.forms:
+            of = figures.equivalence
+            said = f"{of.flips} of {of.rows:,} | {of.largest:.1e} | {figures.size:,}" if of.rows else "| |"
+            lines.append(f"| {figures.name} | {said} | {'equal' if of.accepted else of.reason.replace('|', '/')} |")
     lines += [
         "",
         "## Limits",

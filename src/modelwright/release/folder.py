@@ -18,7 +18,10 @@ from modelwright.release.runtime import Runtime, checked, open_runtime
 from modelwright.spec.contract import Contract
 from modelwright.stats.predictions import Predictions
 
-ARTEFACT = {"onnx": "model.onnx", "native": "model.pkl", "constant": "model.json", "last_outcome": "model.json"}
+ARTEFACT = {
+    "compiled": "model.npz", "onnx": "model.onnx", "native": "model.pkl", "constant": "model.json",
+    "last_outcome": "model.json",
+}  # fmt: skip
 
 
 def content_id(manifest: Manifest) -> str:

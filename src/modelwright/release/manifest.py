@@ -11,7 +11,7 @@ from modelwright.spec.view import ViewSpec
 from modelwright.stats.reference import ColumnReference
 
 FORMAT = 1
-RuntimeName = Literal["onnx", "native", "constant", "last_outcome"]
+RuntimeName = Literal["compiled", "onnx", "native", "constant", "last_outcome"]
 
 
 class RowLoss(msgspec.Struct, frozen=True):
@@ -23,19 +23,32 @@ class RowLoss(msgspec.Struct, frozen=True):
 
 
 class Equivalence(msgspec.Struct, frozen=True, kw_only=True):
-    """How a compiled form compares with the estimator it was made from, over `rows` held-back rows."""
+    """How a compiled form compares with the estimator it was made from, over `rows` held-back rows.
+
+    `largest` and `p999`: the largest and the 99.9th-percentile difference of a probability, or relative one of an amount.
+    """
 
     rows: int
     flips: int
     largest: float
     accepted: bool
     reason: str = ""
+    p999: float = 0.0
+
+
+class FormFigures(msgspec.Struct, frozen=True, kw_only=True):
+    """One form that was tried: its size in bytes (0 where it could not be made) and how it compares."""
+
+    name: str
+    size: int
+    equivalence: Equivalence
 
 
 class Manifest(msgspec.Struct, frozen=True, kw_only=True):
     """Everything about a release that is not a file of its own. The release's id is the hash of this.
 
     `requires`: import names of libraries its runtime needs beyond the base install, with the installed version.
+    `forms`: every form that was tried, the fastest first; `equivalence` is of the one that is served.
     `trained_until_us`, `rows`: the material. `metrics`: on the held-back tail, of the artefact in this folder.
     """
 
@@ -56,6 +69,7 @@ class Manifest(msgspec.Struct, frozen=True, kw_only=True):
     metrics: dict[str, float | None] = {}
     loss: RowLoss | None = None
     equivalence: Equivalence | None = None
+    forms: tuple[FormFigures, ...] = ()
     data_version: str = ""
     files: dict[str, str] = {}
 

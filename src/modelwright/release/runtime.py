@@ -133,6 +133,10 @@ TOLERANCE = 1e-6
 
 def open_runtime(manifest: Manifest, data: bytes) -> Runtime:
     """The runtime a manifest names, on the artefact's bytes."""
+    if manifest.runtime == "compiled":
+        from modelwright.release.compiled.runtime import CompiledRuntime
+
+        return CompiledRuntime(data, manifest.inputs)
     if manifest.runtime == "onnx":
         return OnnxRuntime(data, manifest.inputs)
     if manifest.runtime == "native":

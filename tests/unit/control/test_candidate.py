@@ -56,7 +56,7 @@ def test_the_figures_are_those_of_the_folder_that_would_be_served(prepared, name
     candidate = train_candidate(system, material, now_us, 1, releases)
     release = load_release(releases, candidate.name)
     assert release.manifest == candidate.manifest
-    assert release.manifest.runtime == "onnx"
+    assert release.manifest.runtime == "compiled"
     split = split_by_time(material.examples, now_us, system.validation_us)
     said = release.predict(material.rows_for(release.manifest).take(split.held_back))
     metric = system.metric.name

@@ -7,6 +7,7 @@ from lightgbm import LGBMClassifier, LGBMRegressor
 from sklearn.compose import make_column_selector, make_column_transformer
 from sklearn.ensemble import RandomForestClassifier
 from sklearn.linear_model import LogisticRegression
+from sklearn.naive_bayes import GaussianNB
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import OneHotEncoder, StandardScaler
 
@@ -14,8 +15,9 @@ from modelwright.core.errors import TrainingError
 from modelwright.optimize import form
 from modelwright.optimize.form import served_form
 from modelwright.optimize.onnx_form import NotConvertible, onnx_form
+from modelwright.release.compiled.runtime import CompiledRuntime
 from modelwright.release.inputs import Rows, data_frame
-from modelwright.release.runtime import NativeRuntime, OnnxRuntime, estimator_output
+from modelwright.release.runtime import OnnxRuntime, estimator_output
 from modelwright.spec.label import LabelSpec
 from modelwright.training.fit import classes_of, fit
 
@@ -72,10 +74,17 @@ def test_lightgbm_is_exact_inside_a_pipeline_with_texts(mixed, outcome, kind, pi
     said, compiled = answers(estimator, rows, columns, classes)
     assert relative(said, compiled) <= EXACT
     chosen = served_form(estimator, columns, classes, rows.take(slice(0, 500)), rows.take(slice(500, None)))
-    assert chosen.runtime == "onnx"
-    assert chosen.equivalence.flips == 0
-    assert chosen.equivalence.largest <= EXACT
-    assert chosen.equivalence.rows == 620  # all rows, and 20 of them with the text missing
+    assert chosen.runtime == "compiled"
+    assert [figures.name for figures in chosen.tried] == ["compiled", "onnx float64", "onnx float32"]
+    for figures in chosen.tried[:2]:
+        assert figures.equivalence.accepted
+        assert figures.equivalence.flips == 0
+        assert figures.equivalence.largest <= EXACT
+        assert figures.equivalence.rows == 620  # all rows, and 20 of them with the text missing
+    assert chosen.equivalence == chosen.tried[0].equivalence
+    assert (CompiledRuntime(chosen.data, columns).run(rows).reshape(said.shape) == said).mean() > 0.9
+    assert OnnxRuntime(chosen.beside["model.onnx"], columns).run(rows).shape[0] == len(rows)
+    assert {"native", "compiled", "onnx float64"} <= set(chosen.latencies)
 
 
 def test_texts_that_training_has_not_seen_are_compared_as_they_are_served(mixed, outcome):
@@ -84,7 +93,7 @@ def test_texts_that_training_has_not_seen_are_compared_as_they_are_served(mixed,
     held_back = rows.take(slice(0, 50))
     unseen = Rows(held_back.numbers, (["Atlantis"] * 50,))
     chosen = served_form(estimator, columns, classes, rows, unseen)
-    assert chosen.runtime == "onnx"
+    assert chosen.runtime == "compiled"
     missing = Rows(held_back.numbers, ([None] * 50,))
     assert chosen.equivalence == served_form(estimator, columns, classes, rows, missing).equivalence
 
@@ -141,17 +150,18 @@ def test_objectives_with_a_link_of_their_own_are_exact(numbers, outcome, objecti
     assert relative(said, compiled) <= 4 * EXACT
 
 
-def test_categorical_splits_are_refused_and_served_natively(mixed, outcome):
+def test_categorical_splits_have_a_compiled_form_where_onnx_has_none(mixed, outcome):
     rows, columns = mixed
     model = LGBMClassifier(**SMALL, min_data_per_group=5, cat_smooth=1)
     estimator, classes = fitted(model, rows, columns, outcome(rows, "bool"), "bool")
     chosen = served_form(estimator, columns, classes, rows, rows.take(slice(0, 50)))
-    assert chosen.runtime == "native"
-    assert not chosen.equivalence.accepted
-    assert "float64: " in chosen.equivalence.reason
-    assert "float32: " in chosen.equivalence.reason
-    native = NativeRuntime(chosen.data, columns, classes).run(rows)
-    assert np.array_equal(native, estimator_output(estimator, data_frame(rows, columns), classes))
+    assert chosen.runtime == "compiled"
+    assert chosen.beside == {}
+    refused = {figures.name: figures.equivalence.reason for figures in chosen.tried[1:]}
+    assert refused.keys() == {"onnx float64", "onnx float32"}
+    assert all(refused.values())
+    said = estimator_output(estimator, data_frame(rows, columns), classes)
+    assert np.array_equal(CompiledRuntime(chosen.data, columns).run(rows), said)
 
 
 @pytest.mark.parametrize(
@@ -210,14 +220,14 @@ def test_a_model_that_does_not_convert_is_served_natively_and_says_why(numbers, 
 def test_flips_of_the_compiled_form_are_counted_and_refuse_it(numbers, outcome, monkeypatch):
     rows, columns = numbers
     estimator, classes = fitted(MODEL["bool"], rows, columns, outcome(rows, "bool"), "bool")
-    run = OnnxRuntime.run
 
     def flipped(self, given):
-        said = run(self, given)
+        said = estimator_output(estimator, data_frame(given, columns), classes)
         said[:7] = said[:7, ::-1]
         return said
 
     monkeypatch.setattr(form.OnnxRuntime, "run", flipped)
+    monkeypatch.setattr(form.CompiledRuntime, "run", flipped)
     chosen = served_form(estimator, columns, classes, rows, rows.take(slice(0, 50)))
     assert (chosen.runtime, chosen.equivalence.flips) == ("native", 7)
     assert "7 of 650 held-back rows change their answer" in chosen.equivalence.reason
@@ -226,17 +236,17 @@ def test_flips_of_the_compiled_form_are_counted_and_refuse_it(numbers, outcome, 
 def test_scikit_learns_own_models_are_compared_too(numbers, outcome):
     rows, columns = numbers
     rows = Rows(np.nan_to_num(rows.numbers))
-    for model in (
-        RandomForestClassifier(n_estimators=5, max_depth=3),
-        make_pipeline(StandardScaler(), LogisticRegression()),
+    for model, runtime in (
+        (RandomForestClassifier(n_estimators=5, max_depth=3), "compiled"),
+        (make_pipeline(StandardScaler(), LogisticRegression()), "compiled"),
+        (make_pipeline(StandardScaler(), GaussianNB()), "onnx"),
     ):
         estimator, classes = fitted(model, rows, columns, outcome(rows, "str"), "str")
         chosen = served_form(estimator, columns, classes, rows, rows.take(slice(0, 50)))
-        assert chosen.runtime == "onnx" or chosen.equivalence.reason
-        if chosen.runtime == "onnx":
-            said = estimator_output(estimator, data_frame(rows, columns), classes)
-            compiled = OnnxRuntime(chosen.data, columns).run(rows)
-            assert (said.argmax(axis=1) == compiled.argmax(axis=1)).all()
+        assert chosen.runtime == runtime
+        said = estimator_output(estimator, data_frame(rows, columns), classes)
+        made = CompiledRuntime(chosen.data, columns) if runtime == "compiled" else OnnxRuntime(chosen.data, columns)
+        assert (said.argmax(axis=1) == made.run(rows).argmax(axis=1)).all()
 
 
 def test_a_model_that_fails_to_predict_is_a_training_error_of_one_line(numbers):

@@ -4,7 +4,7 @@ import msgspec
 
 from modelwright.registry.card import card
 from modelwright.release.inputs import InputColumn
-from modelwright.release.manifest import Equivalence, Manifest
+from modelwright.release.manifest import Equivalence, FormFigures, Manifest
 from modelwright.spec.contract import Contract
 from modelwright.spec.gate import Verdict
 from modelwright.spec.label import LabelSpec
@@ -49,8 +49,11 @@ def test_a_refused_form_says_why_and_a_baseline_is_called_one():
     same = Equivalence(
         rows=10, flips=3, largest=0.2, accepted=False, reason="3 of 10 held-back rows change their answer"
     )
-    text = card(msgspec.structs.replace(MANIFEST, runtime="native", equivalence=same), CONTRACT, [], None)
-    assert "refused (3 of 10 held-back rows change their answer)" in text
+    tried = (FormFigures(name="onnx float32", size=1_234, equivalence=same),)
+    refused = msgspec.structs.replace(MANIFEST, runtime="native", equivalence=same, forms=tried)
+    text = card(refused, CONTRACT, [], None)
+    assert "the estimator itself is served" in text
+    assert "| onnx float32 | 3 of 10 | 2.0e-01 | 1,234 | 3 of 10 held-back rows change their answer |" in text
     assert "baseline" not in text
     plain = card(msgspec.structs.replace(MANIFEST, kind="baseline", equivalence=None, inputs=()), CONTRACT, [], None)
     assert plain.startswith("# fraud: baseline\n")

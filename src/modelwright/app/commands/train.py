@@ -23,9 +23,11 @@ class TrainResult(msgspec.Struct, kw_only=True):
     release: str
     promoted: bool
     runtime: str
+    form: str
     gates: list[dict[str, Any]]
     metrics: dict[str, float | None]
     equivalence: dict[str, Any] | None
+    forms: list[dict[str, Any]]
     seconds: dict[str, float]
 
 
@@ -52,6 +54,7 @@ def train(system: System, progress: Any = lambda step: None, clock: Clock | None
     trained = next(row for row in rows if row.kind == "trained")
     gated = next(row for row in rows if row.kind == "gated")
     track(system, workspace, rows)
+    forms = _forms(trained.evidence["forms"], trained.observed["latencies"])
     seconds = dict(trained.observed["seconds"])
     seconds["total"] = time.perf_counter() - began
     return TrainResult(
@@ -61,5 +64,13 @@ def train(system: System, progress: Any = lambda step: None, clock: Clock | None
         gates=gated.evidence["gates"],
         metrics=trained.evidence["metrics"],
         equivalence=trained.evidence["equivalence"],
+        form=next(form["name"] for form in forms if form["equivalence"] is None or form["equivalence"]["accepted"]),
+        forms=forms,
         seconds=seconds,
     )
+
+
+def _forms(tried: list[dict[str, Any]], latencies: dict[str, dict[str, float]]) -> list[dict[str, Any]]:
+    """Every form that was tried and the estimator itself, with what each takes on this machine."""
+    native = {"name": "native", "size": None, "equivalence": None}
+    return [{**figures, **latencies.get(figures["name"], {})} for figures in [*tried, native]]

@@ -34,33 +34,39 @@ def user_cache() -> Path:
     return Path.home() / ("Library/Caches" if sys.platform == "darwin" else ".cache")
 
 
-def cache_directory() -> str | None:
-    """Where machine code is kept between processes; None where no directory can be written."""
+def cache_directory(sources: Path) -> str | None:
+    """Where machine code of a folder of sources is kept between processes; None where no directory can be written."""
     if settings.CACHE_DIR:
         return str(settings.CACHE_DIR)
     digest = hashlib.sha256(numba.__version__.encode())
-    for source in sorted(Path(__file__).parent.glob("*.py")):
+    for source in sorted(sources.glob("*.py")):
         digest.update(source.read_bytes())
     try:
-        directory = user_cache() / "modelwright" / f"kernel-{digest.hexdigest()[:16]}"
+        directory = user_cache() / "modelwright" / f"{sources.name}-{digest.hexdigest()[:16]}"
         directory.mkdir(parents=True, exist_ok=True)
     except (OSError, RuntimeError):
         return None
     return str(directory) if os.access(directory, os.W_OK) else None
 
 
-_DIRECTORY = cache_directory()
-
-
-def compiled(function: F) -> F:
-    """Compile a function when first called, without the interpreter's lock and with IEEE division.
+def compiler(file: str) -> Callable[[F], F]:
+    """The decorator for the functions of the folder that a file stands in: each is compiled when first called, without
+    the interpreter's lock and with IEEE division.
 
     Floating-point operations are neither reordered nor fused: equal bits in every host depend on it.
     """
-    before = settings.CACHE_DIR
-    settings.CACHE_DIR = _DIRECTORY or before
-    try:
-        made = numba.njit(nogil=True, error_model="numpy", cache=_DIRECTORY is not None)(function)
-    finally:
-        settings.CACHE_DIR = before
-    return cast(F, made)
+    directory = cache_directory(Path(file).parent)
+
+    def compile(function: F) -> F:
+        before = settings.CACHE_DIR
+        settings.CACHE_DIR = directory or before
+        try:
+            made = numba.njit(nogil=True, error_model="numpy", cache=directory is not None)(function)
+        finally:
+            settings.CACHE_DIR = before
+        return cast(F, made)
+
+    return compile
+
+
+compiled = compiler(__file__)

@@ -1,0 +1,35 @@
+"""Linear models: coefficients, an intercept and a link."""
+
+from typing import Any
+
+import numpy as np
+
+from modelwright.optimize.lowering.builder import Unsupported
+
+AMOUNTS = frozenset({
+    "LinearRegression", "Ridge", "RidgeCV", "Lasso", "LassoCV", "ElasticNet", "ElasticNetCV", "Lars", "LassoLars",
+    "BayesianRidge", "ARDRegression", "HuberRegressor", "QuantileRegressor", "SGDRegressor", "LinearSVR", "TheilSenRegressor",
+})  # fmt: skip
+EXPONENTIAL = frozenset({"PoissonRegressor", "GammaRegressor"})
+
+
+def lowered_amount(estimator: Any) -> dict[str, Any]:
+    """A linear regression; Poisson's and gamma's through the exponential."""
+    coefficients = np.atleast_2d(np.asarray(estimator.coef_, np.float64))
+    if len(coefficients) != 1:
+        raise Unsupported("several outputs have no compiled form")
+    link = "exp" if type(estimator).__name__ in EXPONENTIAL else "identity"
+    return {
+        "targets": 1,
+        "link": link,
+        "coefficients": coefficients,
+        "start": np.ravel(estimator.intercept_).astype(float),
+    }
+
+
+def lowered_logistic(estimator: Any) -> dict[str, Any]:
+    """Logistic regression: the sigmoid of one value for two classes, the softmax of several."""
+    coefficients = np.asarray(estimator.coef_, np.float64)
+    link = "logistic" if len(coefficients) == 1 else "softmax"
+    start = np.broadcast_to(np.ravel(estimator.intercept_).astype(float), len(coefficients)).copy()
+    return {"targets": len(coefficients), "link": link, "coefficients": coefficients, "start": start}
