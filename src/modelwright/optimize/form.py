@@ -74,6 +74,8 @@ def served_form(
     made: dict[str, bytes] = {}
     tried = []
     for name in FORMS:
+        if name == "onnx float32" and tried[-1].equivalence.accepted:
+            continue  # where the graph is equal in float64, another one that is at best equal is made for nothing
         equivalence = Equivalence(rows=0, flips=0, largest=0.0, accepted=False)
         try:
             data, runtime = _made(name, estimator, columns, classifier=bool(classes))

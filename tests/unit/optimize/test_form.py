@@ -75,8 +75,8 @@ def test_lightgbm_is_exact_inside_a_pipeline_with_texts(mixed, outcome, kind, pi
     assert relative(said, compiled) <= EXACT
     chosen = served_form(estimator, columns, classes, rows.take(slice(0, 500)), rows.take(slice(500, None)))
     assert chosen.runtime == "compiled"
-    assert [figures.name for figures in chosen.tried] == ["compiled", "onnx float64", "onnx float32"]
-    for figures in chosen.tried[:2]:
+    assert [figures.name for figures in chosen.tried] == ["compiled", "onnx float64"]
+    for figures in chosen.tried:
         assert figures.equivalence.accepted
         assert figures.equivalence.flips == 0
         assert figures.equivalence.largest <= EXACT
