@@ -72,7 +72,7 @@ def served_form(
         "native": _latency(lambda some: estimator_output(estimator, data_frame(some, columns), classes), rows, calls=3)
     }
     made: dict[str, bytes] = {}
-    tried = []
+    tried: list[FormFigures] = []
     for name in FORMS:
         if name == "onnx float32" and tried[-1].equivalence.accepted:
             continue  # where the graph is equal in float64, another one that is at best equal is made for nothing
