@@ -1,16 +1,17 @@
 """Card payments for the tests of serving: an entity, strings, an optional column, history of events and of outcomes.
 
-The string inputs go through a pipeline of scikit-learn, so its release needs the training libraries.
+Nothing compiles a cube root, so its release needs the training libraries.
 """
 
 from datetime import datetime
 from typing import Annotated
 
+import numpy as np
 from sklearn.compose import make_column_selector, make_column_transformer
 from sklearn.impute import SimpleImputer
 from sklearn.linear_model import LogisticRegression
 from sklearn.pipeline import make_pipeline
-from sklearn.preprocessing import OneHotEncoder
+from sklearn.preprocessing import FunctionTransformer, OneHotEncoder
 
 import modelwright as mw
 from modelwright import agg, gate, source
@@ -50,7 +51,10 @@ system = mw.System(
     model=make_pipeline(
         make_column_transformer(
             (OneHotEncoder(handle_unknown="ignore"), make_column_selector(dtype_include="category")),
-            (SimpleImputer(), make_column_selector(dtype_include="number")),
+            (
+                make_pipeline(SimpleImputer(), FunctionTransformer(np.cbrt)),
+                make_column_selector(dtype_include="number"),
+            ),
         ),
         LogisticRegression(C=0.01, max_iter=500),
     ),
