@@ -128,6 +128,16 @@ def parser() -> Parser:
         for trial in ("rehearsal", "replay"):
             text = f"of the last {trial} instead of the running system"
             of.add_argument(f"--{trial}", dest="of", action="store_const", const=trial, help=text)
+
+    parity = command("parity", "what was served against what is recomputed from the log", _parity)
+    parity.add_argument(
+        "--replay", dest="of", action="store_const", const="replay", help="of the last replay instead of the running system"
+    )
+    parity.add_argument(
+        "--since",
+        metavar="WHEN",
+        help="only the latest predictions: a duration (7d, up to the newest one) or a sequence number of the log",
+    )
     return top
 
 
@@ -300,6 +310,22 @@ def _journal(options: argparse.Namespace) -> int:
         console.print(decision_line(row), soft_wrap=True)
     console.print(f"[dim]{len(rows)} decisions, chain verified[/]")
     return 0
+
+
+def _parity(options: argparse.Namespace) -> int:
+    from modelwright.app.commands.parity import parity
+    from modelwright.app.system import load
+    from modelwright.app.terminal import parity_table, terminal, watching
+
+    console = terminal(quiet=options.json)
+    with watching(console, "computing again what was served") as watch:
+        result = parity(load(options.system), options.of, options.since, watch.reach)
+    if options.json:
+        _print_json(result)
+    else:
+        parity_table(console, result)
+    # Nothing compared is no parity.
+    return 1 if result.differ or not result.checked + result.shadow else 0
 
 
 def _predict(options: argparse.Namespace) -> int:

@@ -46,6 +46,15 @@ class System(Declaration):
 
         return status(self, of)
 
+    def parity(self, of: Any = None, since: Any = None) -> Any:
+        """What live predictions were served with, against what is recomputed from the log; `of` the last "replay" instead.
+
+        `since` a duration, such as "7d" up to the newest prediction, or a sequence number of the log.
+        """
+        from modelwright.app.commands.parity import parity
+
+        return parity(self, of, since)
+
     def journal(self, of: Any = None) -> Any:
         """Every decision so far; `of` the last "rehearsal" or "replay" instead of the running system."""
         from modelwright.app.commands.journal import journal

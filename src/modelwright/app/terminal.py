@@ -6,14 +6,18 @@ Everything goes to standard error, so that standard output holds nothing but the
 from collections.abc import Iterator
 from contextlib import contextmanager
 from types import TracebackType
-from typing import Any, Self
+from typing import TYPE_CHECKING, Any, Self
 
+from rich.box import SIMPLE_HEAD
 from rich.console import Console
 from rich.markup import escape
 from rich.progress import BarColumn, Progress, SpinnerColumn, TaskProgressColumn, TextColumn, TimeElapsedColumn
 from rich.table import Table
 
 from modelwright.lake.journal import JournalRow
+
+if TYPE_CHECKING:
+    from modelwright.monitoring.parity import ParityReport
 
 LOOKS = {
     "promoted": ("green", "▲"),
@@ -82,6 +86,11 @@ class Watch:
         self._progress.update(self._task, advance=rows, total=total)
 
 
+    def reach(self, done: int, total: int) -> None:
+        """So many rows of so many are done."""
+        self._progress.update(self._task, completed=done, total=total)
+
+
 @contextmanager
 def watching(console: Console, title: str) -> Iterator[Watch]:
     """A `Watch` for a block."""
@@ -117,6 +126,32 @@ def forms_table(forms: list[dict[str, Any]], served: str) -> Table:
         style = "bold" if form["name"] == served else None
         table.add_row(escape(form["name"]), *took, size, *(escape(text) for text in said), style=style)
     return table
+
+
+def parity_table(console: Console, report: "ParityReport") -> None:
+    """A parity check: a line a feature, those that differ with the first row that does."""
+    table = Table(box=SIMPLE_HEAD, header_style="dim", padding=(0, 1))
+    more = ("largest", "relative", "first at", "event", "served", "recomputed") if report.differ else ()
+    for name in ("feature", "compared", "differ", *more):
+        table.add_column(name, justify="left" if name in ("feature", "first at", "event") else "right", overflow="fold")
+    for one in report.features:
+        if one.first is None:
+            table.add_row(escape(one.feature), f"{one.compared:,}", "[green]0[/]")
+            continue
+        first = one.first
+        sizes = ("–" if size is None else f"{size:.3g}" for size in (one.largest, one.relative))
+        values = (escape("missing" if value is None else str(value)) for value in (first.served, first.recomputed))
+        when = first.at[:19].replace("T", " ")
+        table.add_row(
+            f"[red]{escape(one.feature)}[/]", f"{one.compared:,}", f"[red]{one.differ:,}[/]", *sizes, when,
+            escape(first.id), *values,
+        )  # fmt: skip
+    console.print(table)
+    for reason, rows in report.not_comparable.items():
+        console.print(f"[yellow]{rows:,} not comparable[/]: {escape(reason)}", soft_wrap=True)
+    mark = "[red]≠[/]" if report.differ else "[green]=[/]" if report.checked + report.shadow else "[yellow]?[/]"
+    shadow = f" [dim](and {report.shadow:,} in shadow)[/]" if report.shadow else ""
+    console.print(f"{mark} {escape(report.summary)}{shadow}", soft_wrap=True)
 
 
 def number(value: float | None) -> str:

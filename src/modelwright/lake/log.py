@@ -177,18 +177,20 @@ class Log:
 
     def events(self) -> pa.Table:
         """All events in order of sequence; columns as in `LogSchema.events`."""
-        return self._whole("events")
+        return self._between("events")
 
-    def predictions(self) -> pa.Table:
-        """All predictions in order of sequence; columns as in `LogSchema.predictions`."""
-        return self._whole("predictions")
+    def predictions(self, after: int = 0, upto: int | None = None) -> pa.Table:
+        """Predictions with `after < seq <= upto`, by default all, in order of sequence; columns as in
+        `LogSchema.predictions`."""
+        return self._between("predictions", after, upto)
 
     def outcomes(self) -> pa.Table:
         """All outcomes in order of sequence, corrections included; columns as in `LogSchema.outcomes`."""
-        return self._whole("outcomes")
+        return self._between("outcomes")
 
-    def _whole(self, name: TableName) -> pa.Table:
+    def _between(self, name: TableName, after: int = 0, upto: int | None = None) -> pa.Table:
         import pyarrow as pa
+        import pyarrow.compute as pc
 
         from modelwright.lake.arrow import SEQ, arrow_schema, in_order
 
@@ -196,10 +198,20 @@ class Log:
         with self.store.read() as txn:
             pinned = self.tables.pin(name, arrow_schema(self.schema, name))
             pending = buffer.Pending(self.schema)
-            for entry in buffer.entries(self.store, txn, pinned.upto):
+            beyond = max(pinned.upto, after)
+            for entry in buffer.entries(self.store, txn, beyond):
+                if upto is not None and entry.first > upto:
+                    break
                 if entry.table == name:
-                    pending.add(entry, pinned.upto)
-        return pa.concat_tables([in_order(pinned.read(), SEQ[name]), pending.table(name)])
+                    pending.add(entry, beyond)
+        column = SEQ[name]
+        if upto is None:
+            old = pinned.read() if after == 0 else pinned.read(column, after, pinned.upto)
+            new = pending.table(name)
+        else:
+            old = pinned.read(column, after, upto)
+            new = pending.table(name).filter(pc.field(column) <= upto)
+        return pa.concat_tables([in_order(old, column), new])
 
     def drain(self, *, at_least: int = 1) -> int:
         """Move buffered rows into the tables when there are `at_least` so many; gives how many were moved.
