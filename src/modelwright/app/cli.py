@@ -131,7 +131,11 @@ def parser() -> Parser:
 
     parity = command("parity", "what was served against what is recomputed from the log", _parity)
     parity.add_argument(
-        "--replay", dest="of", action="store_const", const="replay", help="of the last replay instead of the running system"
+        "--replay",
+        dest="of",
+        action="store_const",
+        const="replay",
+        help="of the last replay instead of the running system",
     )
     parity.add_argument(
         "--since",
@@ -261,7 +265,7 @@ def _ingest(options: argparse.Namespace) -> int:
 def _status(options: argparse.Namespace) -> int:
     from modelwright.app.commands.status import status
     from modelwright.app.system import load
-    from modelwright.app.terminal import figures, number, terminal
+    from modelwright.app.terminal import figures, number, parity_line, terminal
 
     answer = status(load(options.system), options.of)
     if options.json:
@@ -288,6 +292,7 @@ def _status(options: argparse.Namespace) -> int:
             ("outcomes", f"{answer.outcomes:,}"),
             ("quarantined", f"{answer.quarantined:,}"),
             ("drifted columns", ", ".join(drifted) or "none"),
+            ("parity", parity_line(answer.parity)),
             ("decisions", f"{answer.journal_rows:,} (modelwright journal)"),
             ("workspace", answer.workspace),
         ],

@@ -19,9 +19,10 @@ from modelwright.app.tracking import track
 from modelwright.app.trainer_process import TrainerProcess
 from modelwright.control.controller import Controller
 from modelwright.core.clock import Clock, iso
-from modelwright.lake.journal import JournalRow
+from modelwright.lake.journal import Journal, JournalRow
 from modelwright.lake.log import Log
 from modelwright.lake.rows import EventRow
+from modelwright.monitoring.parity import ParityReport
 from modelwright.monitoring.tail import LogReader
 from modelwright.release.folder import open_release
 from modelwright.spec.system import System
@@ -31,6 +32,21 @@ DRAIN_ROWS = 25_000
 DRAIN_S = 30.0
 RESTARTS = 5
 """A serving process that dies more often than this is not started again."""
+
+
+class LiveParity:
+    """The `ParityCheck` of a running system: the trainer's process computes again what the log's reader has read since the
+    last check, which the journal remembers."""
+
+    def __init__(self, trainer: TrainerProcess, reader: LogReader, journal: Journal) -> None:
+        self._trainer = trainer
+        self._reader = reader
+        self._upto = max((row.observed["upto_seq"] for row in journal.rows() if row.kind == "parity"), default=0)
+
+    def check(self) -> ParityReport:
+        report = self._trainer.check_parity(self._upto, self._reader.cursor)
+        self._upto = report.upto_seq
+        return report
 
 
 class Runner:
@@ -63,7 +79,10 @@ class Runner:
         self.board = StateBoard(system, log, self.reader, mode)
         self.server = ServerProcess(system, log.workspace, sock, replay=mode == "replay")
         self._trainer = TrainerProcess(system.path, log.workspace, self.idle)
-        self.controller = Controller(system, log.journal, self.reader.ledger, self._trainer, log.workspace.releases)
+        parity = LiveParity(self._trainer, self.reader, log.journal)
+        self.controller = Controller(
+            system, log.journal, self.reader.ledger, self._trainer, log.workspace.releases, parity
+        )
 
     def __enter__(self) -> Self:
         self._live.start()

@@ -13,6 +13,7 @@ from modelwright.core.clock import iso
 from modelwright.lake.journal import JournalRow
 from modelwright.lake.log import Log
 from modelwright.monitoring.ledger import Account, Scored, account_value
+from modelwright.monitoring.parity import last_parity
 from modelwright.monitoring.tail import LogReader
 from modelwright.release.folder import read_manifest
 from modelwright.spec.system import System
@@ -64,6 +65,7 @@ class StateBoard:
             "self_running": self.figure(account, slice(None)),
             "series": self._series(),
             "drift": self._drift(),
+            "parity": last_parity(self._rows),
             "journal": [decision(row) for row in reversed(self._rows[-JOURNAL_ROWS:])],
             "journal_rows": len(self._rows),
         }

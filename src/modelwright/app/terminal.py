@@ -13,11 +13,12 @@ from rich.console import Console
 from rich.markup import escape
 from rich.progress import BarColumn, Progress, SpinnerColumn, TaskProgressColumn, TextColumn, TimeElapsedColumn
 from rich.table import Table
+from rich.text import Text
 
 from modelwright.lake.journal import JournalRow
 
 if TYPE_CHECKING:
-    from modelwright.monitoring.parity import ParityReport
+    from modelwright.monitoring.parity import LastParity, ParityReport
 
 LOOKS = {
     "promoted": ("green", "▲"),
@@ -40,6 +41,8 @@ def terminal(*, quiet: bool = False) -> Console:
 def decision_line(row: JournalRow) -> str:
     """One decision as one line of markup."""
     colour, mark = LOOKS.get(row.kind, ("dim", "·"))
+    if row.kind == "parity" and row.evidence["differ"]:
+        colour, mark = "red", "≠"
     when = row.at[:16].replace("T", " ")
     who = f"[bold]{escape(row.release.partition('-')[0]):<4}[/]" if row.release else "    "
     return f"[dim]{when}[/]  [{colour}]{mark} {row.kind:<14}[/] {who} {escape(row.summary)}"
@@ -84,7 +87,6 @@ class Watch:
     def advance(self, rows: int, total: int | None = None) -> None:
         """So many rows more."""
         self._progress.update(self._task, advance=rows, total=total)
-
 
     def reach(self, done: int, total: int) -> None:
         """So many rows of so many are done."""
@@ -152,6 +154,18 @@ def parity_table(console: Console, report: "ParityReport") -> None:
     mark = "[red]≠[/]" if report.differ else "[green]=[/]" if report.checked + report.shadow else "[yellow]?[/]"
     shadow = f" [dim](and {report.shadow:,} in shadow)[/]" if report.shadow else ""
     console.print(f"{mark} {escape(report.summary)}{shadow}", soft_wrap=True)
+
+
+def parity_line(last: "LastParity | None") -> Text:
+    """The loop's last parity check in one line."""
+    if last is None:
+        return Text("not checked yet (after the next training; or now: modelwright parity)")
+    line = Text(last.summary, style="red" if last.differ else "")
+    line.append(f", {last.at[:16].replace('T', ' ')}")
+    earlier = last.differed - bool(last.differ)
+    if earlier:
+        line.append(f"; {earlier:,} earlier checks found differences", style="red")
+    return line
 
 
 def number(value: float | None) -> str:

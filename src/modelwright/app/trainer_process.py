@@ -1,6 +1,6 @@
-"""A trainer in a process of its own, kept for as long as the system runs.
+"""A trainer in a process of its own, kept for as long as the system runs. It checks parity too, which reads as much.
 
-The parent writes one JSON line a training and reads one line back; between them the child keeps its libraries loaded.
+The parent writes one JSON line an order and reads one line back; between them the child keeps its libraries loaded.
 The child ends when its standard input does, so that it never outlives the parent; what it had not published is gone
 with it.
 """
@@ -18,17 +18,18 @@ import msgspec
 
 from modelwright.control.trainer import InProcessTrainer, Trained
 from modelwright.core.clock import SystemClock
-from modelwright.core.errors import ModelwrightError, TrainingError
+from modelwright.core.errors import ModelwrightError, TrainingError, WorkspaceError
 from modelwright.lake.log import Log
 from modelwright.lake.workspace import Workspace
+from modelwright.monitoring.parity import ParityReport, check_parity
 
 Kind = Literal["model", "baseline"]
 PATIENCE_S = 0.2
 """How long the parent waits at a time before it looks after other things."""
 
 
-class Order(msgspec.Struct):
-    """What the parent asks for."""
+class Order(msgspec.Struct, tag="train"):
+    """What the parent asks for: a release."""
 
     kind: Kind
     now_us: int
@@ -36,10 +37,18 @@ class Order(msgspec.Struct):
     champion: str | None
 
 
+class ParityOrder(msgspec.Struct, tag="parity"):
+    """Or a comparison of what was served, in the rows `after < seq <= upto` of the log."""
+
+    after: int
+    upto: int
+
+
 class Reply(msgspec.Struct):
-    """What the child answers: the candidate, or why there is none."""
+    """What the child answers: what was ordered, or why there is none."""
 
     trained: Trained | None = None
+    parity: ParityReport | None = None
     error: str = ""
 
 
@@ -70,22 +79,32 @@ class TrainerProcess:
         replies.put(b"")
 
     def train(self, kind: Kind, now_us: int, number: int, champion: str | None) -> Trained:
-        """Have one trained; TrainingError also where the child died, which the next training starts anew."""
+        """Have one trained; TrainingError also where the child died, which the next order starts anew."""
+        reply = self._ask(Order(kind, now_us, number, champion))
+        if reply.trained is None:
+            raise TrainingError(reply.error)
+        return reply.trained
+
+    def check_parity(self, after: int, upto: int) -> ParityReport:
+        """Have what was served compared with what is recomputed; WorkspaceError where that failed."""
+        reply = self._ask(ParityOrder(after, upto))
+        if reply.parity is None:
+            raise WorkspaceError(reply.error)
+        return reply.parity
+
+    def _ask(self, order: Order | ParityOrder) -> Reply:
         self.start()
         assert self._process is not None and self._process.stdin is not None
         try:
-            self._process.stdin.write(msgspec.json.encode(Order(kind, now_us, number, champion)) + b"\n")
+            self._process.stdin.write(msgspec.json.encode(order) + b"\n")
             self._process.stdin.flush()
             line = self._wait()
         except BrokenPipeError:
             line = b""
         if not line:
             code = self._process.wait()
-            raise TrainingError(f"the trainer process ended with code {code}; it is started anew at the next training")
-        reply = msgspec.json.decode(line, type=Reply)
-        if reply.trained is None:
-            raise TrainingError(reply.error)
-        return reply.trained
+            return Reply(error=f"the trainer process ended with code {code}; it is started anew when it is needed next")
+        return msgspec.json.decode(line, type=Reply)
 
     def _wait(self) -> bytes:
         while True:
@@ -115,12 +134,15 @@ def main(system_path: str, root: str) -> int:
     log = Log.open(workspace, log_schema(system), SystemClock(), readonly=True)
     _warm_up()
     for line in sys.stdin.buffer:
-        order = msgspec.json.decode(line, type=Order)
+        order = msgspec.json.decode(line, type=Order | ParityOrder)
         reply: Any
         try:
-            with workspace.exclusive("training"):
-                trainer = InProcessTrainer(system, read_material(log, system), workspace.releases)
-                reply = Reply(trainer.train(order.kind, order.now_us, order.number, order.champion))
+            if isinstance(order, ParityOrder):
+                reply = Reply(parity=check_parity(log, order.after, order.upto))
+            else:
+                with workspace.exclusive("training"):
+                    trainer = InProcessTrainer(system, read_material(log, system), workspace.releases)
+                    reply = Reply(trainer.train(order.kind, order.now_us, order.number, order.champion))
         except ModelwrightError as error:
             reply = Reply(error=str(error))
         except Exception as error:

@@ -10,12 +10,14 @@ from datetime import datetime
 from pathlib import Path
 from typing import Any
 
+import msgspec
 import numpy as np
 
+from modelwright.control.parity import ParityCheck
 from modelwright.control.rollback import pointed, roll_back
 from modelwright.control.trainer import Trained, Trainer
 from modelwright.core.clock import to_us
-from modelwright.core.errors import ConflictError, TrainingError
+from modelwright.core.errors import ConflictError, ModelwrightError, TrainingError
 from modelwright.lake.journal import Journal, JournalKind, JournalRow, Pointer
 from modelwright.monitoring.ledger import Ledger
 from modelwright.release.folder import read_manifest
@@ -27,16 +29,32 @@ AMOUNT_SCALE = 4.0
 """Row losses of amounts are counted in units of the champion's held-back loss, at most this many: the paired test
 needs differences within [-1, 1]."""
 
+PARITY_EVERY = 50_000
+"""Parity is checked after each training, which costs more, and after so many answers where none comes."""
+
 
 class Controller:
-    """Decides. `step(now)` is called at every decision point, after the ledger has settled what is known by then."""
+    """Decides. `step(now)` is called at every decision point, after the ledger has settled what is known by then.
 
-    def __init__(self, system: System, journal: Journal, ledger: Ledger, trainer: Trainer, releases: Path) -> None:
+    Without `parity` nothing is compared (a training beside the loop).
+    """
+
+    def __init__(
+        self,
+        system: System,
+        journal: Journal,
+        ledger: Ledger,
+        trainer: Trainer,
+        releases: Path,
+        parity: ParityCheck | None = None,
+    ) -> None:
         self._system = system
         self._journal = journal
         self._ledger = ledger
         self._trainer = trainer
         self._releases = releases
+        self._parity = parity
+        self._answers_at_parity = 0
         self._manifests: dict[str, Manifest] = {}
         self._test: PairedTest | None = None
         self._now_us = 0
@@ -126,6 +144,10 @@ class Controller:
         pointer = self.pointer
         if pointer.champion is None:
             return []
+        rows = self._decided(pointer)
+        return rows + self._checked_parity(trained=any(row.kind == "trained" for row in rows))
+
+    def _decided(self, pointer: Pointer) -> list[JournalRow]:
         if pointer.challenger is None:
             return self._adopt() or self._retrain()
         try:
@@ -136,6 +158,24 @@ class Controller:
             self._test = None
             return []
 
+    def _checked_parity(self, *, trained: bool) -> list[JournalRow]:
+        """Have what was answered since the last check compared, where it is time. What differs is told, not acted upon."""
+        answers = self._ledger.predictions - self._answers_at_parity
+        if self._parity is None or answers <= 0 or not (trained or answers >= PARITY_EVERY):
+            return []
+        self._answers_at_parity = self._ledger.predictions
+        try:
+            report = self._parity.check()
+        except ModelwrightError as error:
+            return [self._write("error", None, f"parity could not be checked: {error}", {"answers": answers})]
+        evidence = {"checked": report.checked, "differ": report.differ, "not_comparable": report.not_comparable}
+        first = {one.feature: msgspec.to_builtins(one.first) for one in report.features if one.first}
+        observed = {
+            "answers": self._ledger.predictions, "from_seq": report.from_seq, "upto_seq": report.upto_seq,
+            "shadow": report.shadow, "first": first,
+        }  # fmt: skip
+        return [self._write("parity", None, report.summary, evidence, observed)]
+
     def roll_back(self, now_us: int, release: str, reason: str, evidence: dict[str, Any]) -> list[JournalRow]:
         """The champion fails live: the release before it takes over; a failing challenger is sent home."""
         self._now_us = now_us
@@ -145,8 +185,10 @@ class Controller:
         for row in self._journal.rows():
             if row.kind in ("trained", "registered", "error") and row.release:
                 self.number = max(self.number, release_number(row.release))
-            if row.kind in ("trained", "error"):
+            if row.kind == "trained" or (row.kind == "error" and "number" in row.evidence):  # an attempt counts too
                 self.trained_us = to_us_text(row.at)
+            if row.kind == "parity":
+                self._answers_at_parity = row.observed["answers"]
         pointer = self.pointer
         if pointer.challenger is not None:  # pairs seen before are gone: the comparison begins again, honestly
             self._test = self._new_test()

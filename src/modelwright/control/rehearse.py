@@ -15,6 +15,7 @@ import numpy as np
 from modelwright.control.candidate import load_release
 from modelwright.control.controller import Controller
 from modelwright.control.material import Material
+from modelwright.control.parity import InRehearsal
 from modelwright.control.trainer import Trainer
 from modelwright.core.clock import SimulatedClock
 from modelwright.core.errors import ReleaseError, TrainingError
@@ -99,7 +100,8 @@ class Rehearsal:
         label = system.label
         classes = () if label.task == "regression" else class_order(material.examples.outcome, label)
         self.ledger = Ledger(system.metric.name, classes)
-        self._controller = Controller(system, journal, self.ledger, trainer, releases)
+        parity = InRehearsal(self.ledger)
+        self._controller = Controller(system, journal, self.ledger, trainer, releases, parity)
         self._scored: dict[str, ScoredAhead] = {}
         self._served: dict[str, int] = {}
         self._rows: list[JournalRow] = []

@@ -8,7 +8,7 @@ Memory: the log's events and outcomes, and `batch` predictions at a time. Time: 
 the views' keys, and a sweep over the batch's rows.
 """
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from typing import Any
 
@@ -21,6 +21,7 @@ from modelwright.core.clock import iso
 from modelwright.core.errors import DataError, DeclarationError, ReleaseError
 from modelwright.features.offline import compute
 from modelwright.features.plan import LabelColumn
+from modelwright.lake.journal import JournalRow
 from modelwright.lake.log import Log
 from modelwright.release.folder import read_manifest
 from modelwright.spec.view import ViewSpec
@@ -88,6 +89,17 @@ class ParityReport(msgspec.Struct, kw_only=True):
         return f"served features differ from recomputed ones over {self.checked:,} answers: {named}{more}"
 
 
+class LastParity(msgspec.Struct, frozen=True, kw_only=True):
+    """The loop's last check, as its journal tells. `differed`: how many checks so far have found a difference."""
+
+    at: str
+    checked: int
+    differ: dict[str, int]
+    not_comparable: dict[str, int]
+    summary: str
+    differed: int
+
+
 @dataclass(frozen=True, eq=False)
 class _Views:
     """What a release computes: one object for all releases that compute the same."""
@@ -127,6 +139,16 @@ def last_of(log: Log, duration_us: int, *, batch: int = BATCH) -> int:
                 break
         end -= batch
     return after
+
+
+def last_parity(decisions: Iterable[JournalRow]) -> LastParity | None:
+    """The last check of a journal; None where there was none yet."""
+    checks = [row for row in decisions if row.kind == "parity"]
+    if not checks:
+        return None
+    last = checks[-1]
+    differed = sum(1 for row in checks if row.evidence["differ"])
+    return LastParity(at=last.at, summary=last.summary, differed=differed, **last.evidence)
 
 
 class _Check:

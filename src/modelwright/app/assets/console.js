@@ -101,7 +101,15 @@ function fact(term, value, extra = null) {
   return el("div", {}, el("dt", {}, term), el("dd", {}, value, extra));
 }
 
-function showFacts({ counts, requests_per_second, journal_rows, now }) {
+function parityFact(parity) {
+  if (!parity) return fact("Parity", "–", el("small", {}, "not checked yet"));
+  const differing = Object.keys(parity.differ).length;
+  const found = differing ? `${count(differing)} ${differing === 1 ? "feature differs" : "features differ"}` : "Equal";
+  const shown = el("span", { class: differing ? "wrong" : null, title: parity.summary }, found);
+  return fact("Parity", shown, el("small", {}, `over ${count(parity.checked)} answers`));
+}
+
+function showFacts({ counts, requests_per_second, journal_rows, parity, now }) {
   part("facts").replaceChildren(
     fact(
       "Requests a second",
@@ -112,6 +120,7 @@ function showFacts({ counts, requests_per_second, journal_rows, now }) {
     fact("Predictions", count(counts.predictions)),
     fact("Outcomes", count(counts.outcomes)),
     fact("Journal rows", count(journal_rows)),
+    parityFact(parity),
     fact("Clock, UTC", clockTime(when(now)), el("small", {}, day(when(now)))),
   );
 }

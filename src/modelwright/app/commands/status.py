@@ -9,6 +9,7 @@ from modelwright.core.clock import iso
 from modelwright.core.errors import ReleaseError
 from modelwright.lake.log import Log
 from modelwright.lake.workspace import Workspace
+from modelwright.monitoring.parity import LastParity, last_parity
 from modelwright.monitoring.tail import LogReader
 from modelwright.release.folder import open_release, read_manifest
 from modelwright.spec.system import System
@@ -27,6 +28,7 @@ class Status(msgspec.Struct, kw_only=True):
     live: float | None
     drift: dict[str, Any] | None
     quarantined: int
+    parity: LastParity | None
     journal_rows: int
     workspace: str
 
@@ -37,6 +39,7 @@ def status(system: System, of: Trial | None = None) -> Status:
     with open_log(system, workspace, readonly=True) as log:
         pointer = log.journal.pointer()
         counts = log.counts()
+        decisions = list(log.journal.rows())
         live, drift = _health(system, workspace, log, pointer.champion)
         return Status(
             system=system.name,
@@ -49,7 +52,8 @@ def status(system: System, of: Trial | None = None) -> Status:
             live=live,
             drift=drift,
             quarantined=log.quarantined().num_rows,
-            journal_rows=sum(1 for _ in log.journal.rows()),
+            parity=last_parity(decisions),
+            journal_rows=len(decisions),
             workspace=str(workspace.root),
         )
 
