@@ -44,8 +44,8 @@ class Difference(msgspec.Struct, frozen=True, kw_only=True):
     id: str
     at: str
     release: str
-    served: float | str | None
-    recomputed: float | str | None
+    served: float | int | str | None
+    recomputed: float | int | str | None
 
 
 class FeatureParity(msgspec.Struct, kw_only=True):
@@ -270,7 +270,7 @@ class _Check:
         found.differ += int(differ.sum())
         place = int(np.argmax(differ))
         if found.first is None or rows["seq"][place].as_py() < found.first.seq:
-            found.first = _difference(rows.slice(place, 1), served[place], recomputed[place])
+            found.first = _difference(rows.slice(place, 1), served[place], recomputed[place], again.type)
 
     def _count(self, rows: pa.Table) -> None:
         champions = pc.sum(pc.equal(rows["role"], "champion")).as_py() or 0
@@ -312,9 +312,8 @@ def _widen(found: FeatureParity, served: Array, recomputed: Array) -> None:
     found.relative = max(found.relative or 0.0, float(shares.max()))
 
 
-def _difference(row: pa.Table, served: Any, recomputed: Any) -> Difference:
-    if not isinstance(recomputed, str) and recomputed is not None:
-        recomputed = None if np.isnan(recomputed) else float(recomputed)
+def _difference(row: pa.Table, served: Any, recomputed: Any, kind: pa.DataType) -> Difference:
+    served, recomputed = (_value(one, kind) for one in (served, recomputed))
     return Difference(
         seq=row["seq"][0].as_py(),
         id=row["id"][0].as_py(),
@@ -323,3 +322,12 @@ def _difference(row: pa.Table, served: Any, recomputed: Any) -> Difference:
         served=served,
         recomputed=recomputed,
     )
+
+
+def _value(value: Any, kind: pa.DataType) -> float | int | str | None:
+    """As people read it: a count without a point, missing as None."""
+    if value is None or isinstance(value, str):
+        return value
+    if np.isnan(value):
+        return None
+    return int(value) if pa.types.is_integer(kind) and value == int(value) else float(value)
