@@ -120,7 +120,9 @@ SYSTEMS: dict[str, tuple[str | bytes, str]] = {
 
 # One loader serves all commands: two cases show that each command goes through it.
 LOADED = [("train", what) for what in SYSTEMS]
-LOADED += [(command, what) for command in ("status", "run", "rehearse") for what in ("fails", "declares no System")]
+LOADED += [
+    (command, what) for command in ("status", "run", "rehearse", "parity") for what in ("fails", "declares no System")
+]
 
 
 @pytest.mark.parametrize(("command", "what"), LOADED)
@@ -331,7 +333,7 @@ def test_predicting_rows_that_are_all_wrong(bad: Callable[..., str], place: Path
     assert not (place / "out.csv").exists()
 
 
-@pytest.mark.parametrize("command", ["status", "journal", "predict"])
+@pytest.mark.parametrize("command", ["status", "journal", "predict", "parity"])
 def test_before_anything_it_says_how_to_begin(bad: Callable[..., str], tmp_path: Path, command: str) -> None:
     files = ["payments.csv", tmp_path / "out.csv"] if command == "predict" else []
     line = bad(command, "card_numbers.py", *files, code=USAGE, home=tmp_path / "state")
@@ -341,6 +343,21 @@ def test_before_anything_it_says_how_to_begin(bad: Callable[..., str], tmp_path:
 
 def test_a_rehearsal_has_a_journal_of_its_own(bad: Callable[..., str]) -> None:
     assert "begin with `modelwright rehearse`" in bad("journal", "card_numbers.py", "--rehearsal", code=USAGE)
+
+
+@pytest.mark.parametrize("since", [(), ("--since", "7d"), ("--since", "0"), ("--since", "9" * 30)])
+def test_without_predictions_there_is_no_parity(bad: Callable[..., str], since: tuple[str, ...]) -> None:
+    line = bad("parity", "card_numbers.py", *since, code=USAGE)
+    wanted = f" since {since[1]}" if since else ""
+    assert f"the log holds no predictions{wanted} to compare; ask for some first" in line
+    assert "begin with `modelwright run --replay FILE`" in bad("parity", "card_numbers.py", "--replay", code=USAGE)
+
+
+@pytest.mark.parametrize("since", ["yesterday", "7 days", "1.5", "", "0d", "\u0663"])
+def test_parity_since_no_known_moment(bad: Callable[..., str], since: str) -> None:
+    line = bad("parity", "card_numbers.py", "--since", since, code=USAGE)
+    assert f"since={since!r}" in line
+    assert "or a sequence number of the log" in line
 
 
 def test_predicting_before_there_is_a_champion(

@@ -5,6 +5,7 @@ import http.client
 import json
 import math
 import os
+import shutil
 import signal
 import socket
 import subprocess
@@ -14,13 +15,17 @@ import time
 from contextlib import closing
 from pathlib import Path
 
+import msgspec
 import pytest
 
 import modelwright as mw
+from modelwright.app.trainer_process import TrainerProcess
 from modelwright.app.wiring import open_log, trial_of, workspace_of
-from modelwright.core.clock import SystemClock
+from modelwright.core.clock import SimulatedClock, SystemClock
 from modelwright.features.offline import compute
+from modelwright.features.online import OnlineHost
 from modelwright.features.plan import LabelColumn
+from modelwright.lake.rows import EventRow
 from modelwright.release.folder import read_manifest
 
 PATIENCE_S = 60.0
@@ -217,6 +222,86 @@ def test_every_served_feature_is_the_recomputed_one_bit_for_bit(replayed):
             compared += 1
     assert compared > 100_000
     assert len(recomputed) >= 2
+
+
+def test_the_loop_has_checked_what_it_served_after_each_training(replayed):
+    system, _, replay = replayed
+    checks = [row for row in system.journal(of="replay") if row.kind == "parity"]
+    assert len(checks) == replay["trainings"] - 1  # nothing was answered before the first
+    assert sum(row.evidence["checked"] for row in checks) == checks[-1].observed["answers"] > 2_000
+    assert all(row.evidence["differ"] == row.evidence["not_comparable"] == {} for row in checks)
+    edges = [(row.observed["from_seq"], row.observed["upto_seq"]) for row in checks]
+    assert edges[0][0] == 1
+    assert all(upto + 1 == begin for (_, upto), (begin, _) in zip(edges, edges[1:], strict=False))
+    rehearsed = [row for row in system.journal(of="rehearsal") if row.kind == "parity"]
+    assert [row.hash for row in rehearsed] == [row.hash for row in checks]
+    assert system.status(of="replay").parity.checked == checks[-1].evidence["checked"]
+
+
+def test_parity_of_the_replay_is_whole(replayed, modelwright):
+    system, _, replay = replayed
+    done = modelwright("parity", system.path, "--replay", "--json", home=system.home / ".modelwright")
+    assert done.code == 0, done.err
+    said = done.json
+    assert (said["checked"], said["shadow"], said["differ"]) == (replay["predictions"], 0, {})
+    assert said["not_comparable"] == {}
+    assert {one["feature"] for one in said["features"]} == {name for view in system.features for name in view.features}
+    assert {one["compared"] for one in said["features"]} == {replay["predictions"]}
+    half = modelwright("parity", system.path, "--replay", "--since", "30d", "--json", home=system.home / ".modelwright")
+    assert 1_400 < half.json["checked"] <= 1_441  # half-hours
+    after = modelwright(
+        "parity", system.path, "--replay", "--since", str(said["upto_seq"] - 100), home=system.home / ".modelwright"
+    )
+    assert (after.code, after.out) == (0, "")
+    assert "answers checked: served features equal recomputed ones" in after.err
+
+
+@pytest.fixture
+def altered(replayed, tmp_path):
+    """The replayed system in a folder of its own, with one more half-hour whose `up_1d` is not what the log gives."""
+    original = replayed[0]
+    shutil.copytree(original.home, tmp_path / "altered")
+    system = mw.load(tmp_path / "altered" / original.path.name)
+    workspace = trial_of(system, "replay")
+    with closing(open_log(system, workspace, SimulatedClock(0))) as log:
+        last = next(row for row in reversed(log.tail(log.head() - 50, 50)) if isinstance(row, EventRow))
+        time = system.contract.names.index(system.contract.time)
+        at_us = last.at_us + 1_800_000_000
+        values = [at_us if place == time else value for place, value in enumerate(last.values)]
+        release = log.journal.pointer().champion
+        label = LabelColumn(system.label.name, system.label.kind)
+        host = OnlineHost(
+            read_manifest(workspace.releases / release).views, system.contract, label, log.strings, log.history
+        )
+        served = dict(zip(host.names, host.read(values, at_us), strict=True))
+        served["up_1d"] += 0.125
+        with log.write() as write:
+            seq = write.event("one more", at_us, values, digest=b"one more")
+            text = msgspec.json.encode(served).decode()
+            write.prediction(seq, "one more", at_us, at_us, release, "champion", True, 0.5, None, text)
+    return system, workspace
+
+
+def test_one_altered_feature_of_one_answer_is_found(altered, modelwright):
+    system, workspace = altered
+    home = system.home / ".modelwright"
+    done = modelwright("parity", system.path, "--replay", "--json", home=home)
+    assert done.code == 1, done.err
+    assert done.json["differ"] == {"up_1d": 1}
+    (one,) = [feature for feature in done.json["features"] if feature["differ"]]
+    assert (one["compared"], one["first"]["id"]) == (3_201, "one more")
+    assert one["first"]["served"] == one["first"]["recomputed"] + 0.125
+    assert one["largest"] == one["first"]["served"] - one["first"]["recomputed"]
+    seen = modelwright("parity", system.path, "--replay", home=home)
+    assert (seen.code, seen.out) == (1, "")
+    assert "served features differ from recomputed ones over 3,201 answers: up_1d (1)" in seen.err
+    # The loop's own check, in the process that trains beside serving.
+    trainer = TrainerProcess(system.path, workspace)
+    try:
+        report = trainer.check_parity(0, done.json["upto_seq"])
+    finally:
+        trainer.stop()
+    assert msgspec.to_builtins(report) == {name: done.json[name] for name in report.__struct_fields__}
 
 
 def test_the_system_itself_is_not_touched_by_a_replay(replayed, modelwright):

@@ -55,6 +55,14 @@ STATE: dict[str, Any] = {
         "threshold": 0.2,
         "score_psi": 0.03,
     },
+    "parity": {
+        "at": "1996-11-14T12:00:00Z",
+        "checked": 1440,
+        "differ": {},
+        "not_comparable": {},
+        "summary": HOSTILE,
+        "differed": 0,
+    },
     "journal": [
         {
             "seq": 7,
@@ -78,6 +86,7 @@ EMPTY: dict[str, Any] = STATE | {
     "requests_per_second": None,
     "series": {"at": [], "n": [], "self_running": [], "frozen": [], "baseline": []},
     "drift": None,
+    "parity": None,
     "journal": [],
     "journal_rows": 0,
 }
@@ -134,6 +143,8 @@ def test_a_browser_draws_what_the_server_says() -> None:
     assert drawn.count('class="mark promoted"') == 1
     assert "The latest 1 of 123 rows" in drawn
     assert 'aria-valuenow="42"' in drawn
+    assert ">Equal<" in drawn
+    assert ">over 1,440 answers<" in drawn
     assert "<img" not in drawn
 
 
@@ -144,6 +155,18 @@ def test_a_browser_draws_a_system_that_just_started() -> None:
     assert 'data-link="up"' in drawn
     assert "No release is live yet." in drawn
     assert "No decision yet." in drawn
+    assert ">not checked yet<" in drawn
+
+
+@pytest.mark.skipif(CHROMIUM is None, reason="no Chromium on this machine")
+@pytest.mark.parametrize(
+    ("differ", "said"), [({"usual": 3}, "1 feature differs"), ({"a": 1, "b": 2}, "2 features differ")]
+)
+def test_a_browser_shows_that_served_features_differ(differ: dict[str, int], said: str) -> None:
+    with serving([STATE | {"parity": STATE["parity"] | {"differ": differ}}]) as address:
+        drawn = dom(address)
+    assert f">{said}<" in drawn
+    assert 'class="wrong"' in drawn
 
 
 @pytest.mark.skipif(CHROMIUM is None, reason="no Chromium on this machine")

@@ -7,6 +7,7 @@ import pytest
 
 import modelwright as mw
 from modelwright.control.controller import Controller
+from modelwright.control.parity import ParityCheck
 from modelwright.control.trainer import Trained
 from modelwright.core.clock import SimulatedClock
 from modelwright.core.errors import TrainingError
@@ -65,10 +66,11 @@ class Stage:
         self.ledger = Ledger("accuracy", (False, True))
         self.releases = releases
         self.events = 0
+        self.parity: ParityCheck | None = None
         self.controller = self.new()
 
     def new(self) -> Controller:
-        self.controller = Controller(self.system, self.journal, self.ledger, self.trainer, self.releases)
+        self.controller = Controller(self.system, self.journal, self.ledger, self.trainer, self.releases, self.parity)
         return self.controller
 
     def outcomes(self, count: int, champion: bool = True, challenger: bool = True) -> None:
