@@ -5,6 +5,7 @@ The child ends when its standard input does, so that it never outlives the paren
 with it.
 """
 
+import contextlib
 import os
 import queue
 import subprocess
@@ -59,23 +60,27 @@ class TrainerProcess:
         self._command = [sys.executable, "-m", "modelwright.app.trainer_process", str(system_path), str(workspace.root)]
         self._meanwhile = meanwhile
         self._process: subprocess.Popen[bytes] | None = None
+        self._reader: threading.Thread | None = None
         self._replies: queue.Queue[bytes] = queue.Queue()
 
     def start(self) -> None:
         """Start the child, so that it is warm when it is needed."""
         if self._process is not None and self._process.poll() is None:
             return
+        self.stop()
         self._replies = queue.Queue()
         self._process = subprocess.Popen(
             self._command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, start_new_session=True
         )
-        threading.Thread(target=self._read, args=(self._process, self._replies), daemon=True).start()
+        self._reader = threading.Thread(target=self._read, args=(self._process, self._replies), daemon=True)
+        self._reader.start()
 
     @staticmethod
     def _read(process: "subprocess.Popen[bytes]", replies: "queue.Queue[bytes]") -> None:
         assert process.stdout is not None
-        for line in process.stdout:
-            replies.put(line)
+        with process.stdout:
+            for line in process.stdout:
+                replies.put(line)
         replies.put(b"")
 
     def train(self, kind: Kind, now_us: int, number: int, champion: str | None) -> Trained:
@@ -115,9 +120,16 @@ class TrainerProcess:
 
     def stop(self) -> None:
         """End the child now, mid-training or not."""
-        if self._process is not None and self._process.poll() is None:
+        if self._process is None:
+            return
+        assert self._process.stdin is not None and self._reader is not None
+        if self._process.poll() is None:
             self._process.kill()
             self._process.wait()
+        self._reader.join(PATIENCE_S)  # what the child has started may hold the pipe open
+        with contextlib.suppress(BrokenPipeError):
+            self._process.stdin.close()
+        self._process = None
 
 
 def main(system_path: str, root: str) -> int:
