@@ -189,8 +189,8 @@ class Log:
         return self._between("outcomes")
 
     def _between(self, name: TableName, after: int = 0, upto: int | None = None) -> pa.Table:
+        """Rows with `after < seq <= upto`; with `upto` of a kind that is buffered one row an entry."""
         import pyarrow as pa
-        import pyarrow.compute as pc
 
         from modelwright.lake.arrow import SEQ, arrow_schema, in_order
 
@@ -204,14 +204,11 @@ class Log:
                     break
                 if entry.table == name:
                     pending.add(entry, beyond)
-        column = SEQ[name]
-        if upto is None:
-            old = pinned.read() if after == 0 else pinned.read(column, after, pinned.upto)
-            new = pending.table(name)
+        if after == 0 and upto is None:
+            old = pinned.read()
         else:
-            old = pinned.read(column, after, upto)
-            new = pending.table(name).filter(pc.field(column) <= upto)
-        return pa.concat_tables([in_order(old, column), new])
+            old = pinned.read(SEQ[name], after, pinned.upto if upto is None else upto)
+        return pa.concat_tables([in_order(old, SEQ[name]), pending.table(name)])
 
     def drain(self, *, at_least: int = 1) -> int:
         """Move buffered rows into the tables when there are `at_least` so many; gives how many were moved.

@@ -63,6 +63,11 @@ def test_each_training_is_followed_by_a_check_of_what_was_answered_since_the_las
     assert [row.evidence["checked"] for row in parity_rows(begun)] == [30, 60]
 
 
+def test_nothing_answered_is_nothing_to_check(begun):
+    assert [row.kind for row in begun.controller.step(T0 + 10 * DAY)][-1] == "shadow_started"
+    assert begun.parity.checks == 0
+
+
 def test_a_failed_training_is_no_occasion(begun):
     begun.trainer.script = ["no memory"]
     begun.outcomes(30)

@@ -39,6 +39,11 @@ def test_readers_see_tables_and_buffer_as_one(log, pay):
             assert [row.seq for row in log.tail(after, limit)] == list(range(after + 1, min(24, after + limit) + 1))
     with pytest.raises(UsageError, match="limit"):
         log.tail(0, 0)
+    seqs = list(range(2, 24, 3))
+    for after in (0, 1, 2, 14, 17, 23, 24):
+        for upto in (None, 0, 2, 3, 14, 17, 23, 99):
+            wanted = [seq for seq in seqs if after < seq and (upto is None or seq <= upto)]
+            assert log.predictions(after, upto).column("seq").to_pylist() == wanted
 
 
 def test_the_tables_have_the_declared_schema(log, schema, pay):

@@ -258,6 +258,9 @@ def test_an_answer_without_views_has_nothing_that_could_differ(shop):
     shop.some(release, 3)
     report = check_parity(shop.log)
     assert (report.checked, report.features, report.not_comparable) == (3, [], {})
+    shop.ask(release, wrong=changed(n=1))
+    report = check_parity(shop.log)
+    assert (report.checked, list(report.not_comparable.values())) == (3, [1])
 
 
 def test_what_cannot_be_recomputed_is_counted_and_the_rest_is_checked(shop):
@@ -309,6 +312,15 @@ def test_the_last_so_long_is_counted_back_from_the_newest_prediction(shop):
         for batch in (1, 10, 1_000):
             after = last_of(shop.log, minutes * MINUTE, batch=batch)
             assert check_parity(shop.log, after).checked == min(minutes + 1, 33)
+
+
+def test_no_more_is_read_back_than_is_wanted(shop, monkeypatch):
+    release = shop.release(1)
+    shop.some(release, 30)
+    read, predictions = [], shop.log.predictions
+    monkeypatch.setattr(shop.log, "predictions", lambda after, upto: read.append(after) or predictions(after, upto))
+    last_of(shop.log, 3 * MINUTE, batch=10)
+    assert len(read) <= 2
 
 
 def test_a_log_without_predictions_has_nothing_to_check(shop):
