@@ -8,7 +8,6 @@ from contextlib import contextmanager
 from types import TracebackType
 from typing import TYPE_CHECKING, Any, Self
 
-from rich.box import SIMPLE_HEAD
 from rich.console import Console
 from rich.markup import escape
 from rich.progress import BarColumn, Progress, SpinnerColumn, TaskProgressColumn, TextColumn, TimeElapsedColumn
@@ -131,24 +130,28 @@ def forms_table(forms: list[dict[str, Any]], served: str) -> Table:
 
 
 def parity_table(console: Console, report: "ParityReport") -> None:
-    """A parity check: a line a feature, those that differ with the first row that does."""
-    table = Table(box=SIMPLE_HEAD, header_style="dim", padding=(0, 1))
-    more = ("largest", "relative", "first at", "event", "served", "recomputed") if report.differ else ()
-    for name in ("feature", "compared", "differ", *more):
-        table.add_column(name, justify="left" if name in ("feature", "first at", "event") else "right", overflow="fold")
+    """A parity check: a line a feature, the first difference of each that differs, what was left out, the result."""
+    table = Table(box=None, padding=(0, 2), header_style="dim", pad_edge=False)
+    for heading in ("feature", "compared", "differ", *(("largest", "relative") if report.differ else ())):
+        table.add_column(heading, justify="left" if heading == "feature" else "right", no_wrap=heading != "feature")
     for one in report.features:
-        if one.first is None:
-            table.add_row(escape(one.feature), f"{one.compared:,}", "[green]0[/]")
-            continue
-        first = one.first
         sizes = ("–" if size is None else f"{size:.3g}" for size in (one.largest, one.relative))
-        values = (escape("missing" if value is None else str(value)) for value in (first.served, first.recomputed))
-        when = first.at[:19].replace("T", " ")
-        table.add_row(
-            f"[red]{escape(one.feature)}[/]", f"{one.compared:,}", f"[red]{one.differ:,}[/]", *sizes, when,
-            escape(first.id), *values,
-        )  # fmt: skip
-    console.print(table)
+        cells = [escape(one.feature), f"{one.compared:,}", f"{one.differ:,}", *(sizes if one.differ else ())]
+        table.add_row(*cells, style="bold red" if one.differ else None)
+    if report.features:
+        console.print(table)
+        console.print()
+    for one in report.features:
+        if one.first is not None:
+            served, again = (
+                "missing" if said is None else str(said) for said in (one.first.served, one.first.recomputed)
+            )
+            where = f"{one.first.at[:19].replace('T', ' ')}  event {one.first.id}, {one.first.release}"
+            console.print(
+                f"{escape(one.feature)}: first at {escape(where)}: served [red]{escape(served)}[/], recomputed "
+                f"[green]{escape(again)}[/]",
+                soft_wrap=True,
+            )
     for reason, rows in report.not_comparable.items():
         console.print(f"[yellow]{rows:,} not comparable[/]: {escape(reason)}", soft_wrap=True)
     mark = "[red]≠[/]" if report.differ else "[green]=[/]" if report.checked + report.shadow else "[yellow]?[/]"

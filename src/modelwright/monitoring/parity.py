@@ -83,6 +83,8 @@ class ParityReport(msgspec.Struct, kw_only=True):
         """The result in one line."""
         left_out = sum(self.not_comparable.values())
         more = f"; {left_out:,} not comparable" if left_out else ""
+        if not self.checked + self.shadow:
+            return f"no answer could be compared{more}"
         if not self.differ:
             return f"{self.checked:,} answers checked: served features equal recomputed ones{more}"
         named = ", ".join(f"{name} ({count:,})" for name, count in self.differ.items())

@@ -286,8 +286,10 @@ def test_views_that_no_longer_fit_the_log_say_so(shop):
     )  # fmt: skip
     name, _ = publish(shop.log.workspace.releases, 1, manifest, {}, {})
     shop.log.workspace.releases.joinpath(name).rename(shop.log.workspace.releases / release)
-    ((reason, rows),) = check_parity(shop.log).not_comparable.items()
+    report = check_parity(shop.log)
+    ((reason, rows),) = report.not_comparable.items()
     assert rows == 2
+    assert report.summary == "no answer could be compared; 2 not comparable"
     assert reason.startswith("their views no longer fit the log: ")
     assert "colour" in reason
 
