@@ -167,7 +167,7 @@ def parity_line(last: "LastParity | None") -> Text:
     line.append(f", {last.at[:16].replace('T', ' ')}")
     earlier = last.differed - bool(last.differ)
     if earlier:
-        line.append(f"; {earlier:,} earlier checks found differences", style="red")
+        line.append(f"; earlier checks that found differences: {earlier:,}", style="red")
     return line
 
 
