@@ -118,7 +118,8 @@ def parser() -> Parser:
     ingest = command(
         "ingest", "events into the log; bad rows into quarantine with the reason", _ingest, system="required"
     )
-    ingest.add_argument("paths", nargs="*", type=Path, metavar="PATH", help="files (default: the declared source)")
+    ingest.add_argument("paths", nargs="*", type=Path, metavar="PATH", help="files (default: the declared sources)")
+    ingest.add_argument("--event", metavar="NAME", help="the event they are of, where it is not the system's own")
 
     for sub in (
         command("status", "what is live and how well", _status),
@@ -243,7 +244,9 @@ def _ingest(options: argparse.Namespace) -> int:
 
     console = terminal(quiet=options.json)
     with watching(console, "reading") as watch:
-        summary = ingest(load(options.system), options.paths, lambda path, rows: watch.step(f"reading {path.name}"))
+        summary = ingest(
+            load(options.system), options.paths, lambda path, rows: watch.step(f"reading {path.name}"), options.event
+        )
     if options.json:
         _print_json(summary)
         return 0

@@ -10,11 +10,15 @@ from modelwright.spec.system import System as Declaration
 class System(Declaration):
     __doc__ = Declaration.__doc__
 
-    def ingest(self, *paths: str | Path) -> Any:
-        """Bring history files (by default the declared source) into the log; returns the counts of rows."""
-        from modelwright.app.commands.ingest import ingest
+    def ingest(self, *paths: str | Path, event: Any = None) -> Any:
+        """Bring history files (by default the declared sources) into the log; returns the counts of rows.
 
-        return ingest(self, [Path(path) for path in paths])
+        `event` is the class they are of, where it is not the system's own.
+        """
+        from modelwright.app.commands.ingest import ingest
+        from modelwright.spec.event import contract_of
+
+        return ingest(self, [Path(path) for path in paths], event=None if event is None else contract_of(event).name)
 
     def train(self) -> Any:
         """Ingest the source, train and gate one candidate; it is promoted only where there is no champion."""

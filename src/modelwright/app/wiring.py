@@ -31,7 +31,7 @@ def trial_of(system: System, kind: Trial) -> Workspace:
 
 def log_schema(system: System) -> LogSchema:
     """The log's types from the declaration."""
-    return LogSchema(system.contract, system.label.name, system.label.kind)
+    return LogSchema(system.contract, system.label.name, system.label.kind, system.others)
 
 
 def open_log(system: System, workspace: Workspace, clock: Clock | None = None, *, readonly: bool = False) -> Log:

@@ -119,6 +119,7 @@ def train_candidate(
         classes=classes,
         inputs=columns,
         views=tuple(view.spec() for view in system.features),
+        others=system.others,
         requires=requirements(estimator) if form.runtime == "native" else {},
         model=describe_model(system.model),
         equivalence=form.equivalence,

@@ -7,7 +7,7 @@ import numpy as np
 import pyarrow as pa
 
 from modelwright.core.errors import ReleaseError
-from modelwright.features.offline import compute
+from modelwright.features.offline import Others, compute
 from modelwright.features.plan import LabelColumn
 from modelwright.lake.log import Log
 from modelwright.release.inputs import Rows
@@ -41,13 +41,14 @@ class Material:
 
 def read_material(log: Log, system: System) -> Material:
     """The log as material."""
-    return make_material(log.events(), log.outcomes(), system)
+    others = [(contract, log.events(contract.name)) for contract in system.others]
+    return make_material(log.events(), log.outcomes(), system, others)
 
 
-def make_material(events: pa.Table, outcomes: pa.Table, system: System) -> Material:
-    """The same from tables in the log's form."""
+def make_material(events: pa.Table, outcomes: pa.Table, system: System, others: Others = ()) -> Material:
+    """The same from tables in the log's form; `others` are the rows of the other events that views are over."""
     views = [view.spec() for view in system.features]
-    examples = build_examples(events, outcomes, system.contract, system.label, views, system.inputs)
+    examples = build_examples(events, outcomes, system.contract, system.label, views, system.inputs, others)
     # In the order of the examples, so that a row of one is a row of the other.
     positions = {int(seq): place for place, seq in enumerate(events["_seq"].to_numpy())}
     ordered = events.take(pa.array([positions[int(seq)] for seq in examples.seq]))

@@ -21,6 +21,8 @@ from modelwright.features.plan import LabelColumn, Plan, Source, Step, plans_by_
 from modelwright.spec.contract import Contract
 from modelwright.spec.view import ViewSpec
 
+Others = Sequence[tuple[Contract, pa.Table]]
+"""Other events than the system's own, each with its rows."""
 _NO_VALUES = np.empty(0)
 _NO_EVENTS = np.empty(0, np.int64)
 
@@ -100,23 +102,30 @@ def compute(
     events: pa.Table,
     requests: pa.Table,
     outcomes: pa.Table | None = None,
+    others: Others = (),
 ) -> pa.Table:
     """One column a feature, in order of the views, one row a request, in order of the requests.
 
     `events` has the contract's fields as columns, and may have `_seq` (else the input order), `_id`. `requests` has the
     key, the time, the columns `change` and `delta` read, and may have `_seq` and `_live`: a live request sees the rows of lower
     sequence number, any other sees rows by their time. `outcomes` has `_id`, the label's column, `_known_at`, and may
-    have `_seq`; a later one of the same event corrects the earlier; one of an unknown event is passed over.
+    have `_seq`; a later one of the same event corrects the earlier; one of an unknown event is passed over. `others` are
+    the other events that views are over, each with its rows, which have columns as `events` has.
 
     Counts are int64, strings dictionary<int32, string>, all else float64 with NaN for missing. Raises
     `DeclarationError` for a feature that cannot be, `DataError` for a table without what the views read.
     """
-    plans, names = plans_by_key(views, contract, label)
+    plans, names = plans_by_key(views, contract, label, [other for other, _ in others])
     if contract.time is None:
         raise DataError(f"{contract.name} declares no time, so its features have no history")
-    wanted = frozenset().union(*(plan.reads for plan in plans)) if plans else frozenset()
-    strings = _Dictionaries()
-    event_log = _event_log(contract, contract.time, events, wanted, strings)
+    rows = {None: (contract, events)} | {other.name: (other, table) for other, table in others}
+    logs: dict[str | None, tuple[_Log, _Dictionaries]] = {}
+    for event, (of, of_event) in rows.items():
+        read = [plan.reads for plan in plans if plan.other == event]
+        if (read or event is None) and of.time is not None:
+            strings = _Dictionaries()
+            logs[event] = _event_log(of, of.time, of_event, frozenset().union(*read), strings), strings
+    event_log, strings = logs[None]
     outcome_log, outcome_rows = _outcome_log(contract, label, events, outcomes, event_log, strings)
     at = table.instants(requests, contract.time, "requests")
     limit = table.limits(requests)
@@ -125,8 +134,10 @@ def compute(
     with ThreadPoolExecutor(os.cpu_count() or 1) as pool:
         for plan in plans:
             kinds = {field.name: str(field.kind) for field in contract.fields}
-            (event_key, request_key), count = table.keys([events, requests], plan.by, ["events", "requests"], kinds)
-            sources = {"event": _Sorted(event_log, event_key, count, plan, "event", strings)}
+            history, strings = logs[plan.other]
+            keyed = [rows[plan.other][1], requests]
+            (event_key, request_key), count = table.keys(keyed, plan.by, ["events", "requests"], kinds)
+            sources = {"event": _Sorted(history, event_key, count, plan, "event", strings)}
             if any(step.source == "outcome" for step in plan.steps):
                 outcome_key = event_key[outcome_rows]
                 sources["outcome"] = _Sorted(outcome_log, outcome_key, count, plan, "outcome", strings)
@@ -147,10 +158,10 @@ def _run(
     nothing = np.full(len(rows), np.nan)
     own: dict[int, NDArray[np.float64]] = {}
     for step in plan.steps:
-        if step.minus and step.column not in own:
-            field = plan.contract.fields[step.column]
+        if step.minus and step.own not in own:
+            field = plan.asked.fields[step.own]
             column = table.column_of(requests, field.name, "requests")
-            own[step.column] = table.numbers(column, field.kind, field.name)[rows]
+            own[step.own] = table.numbers(column, field.kind, field.name)[rows]
 
     def answer(step: Step) -> NDArray[np.float64]:
         source = sources[step.source]
@@ -158,7 +169,7 @@ def _run(
         sweep(
             step.operation, step.parameter, step.over_us, step.minus, step.source == "outcome", source.times,
             source.column(step.column), source.mask(step.condition), source.seq, source.event, source.starts, sorted_at,
-            sorted_limit, own[step.column] if step.minus else nothing, starts, out,
+            sorted_limit, own[step.own] if step.minus else nothing, starts, out,
         )  # fmt: skip
         result = np.full(len(at), step.empty)
         result[rows] = out

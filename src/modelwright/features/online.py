@@ -11,7 +11,7 @@ again.
 """
 
 import math
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from typing import Any, Final, Protocol
 
 import numpy as np
@@ -22,7 +22,7 @@ from modelwright.features.encode import KeyReader, RowEncoder, encode_value
 from modelwright.features.mask import Mask
 from modelwright.features.plan import LabelColumn, Plan, Source, plans_by_key
 from modelwright.features.rows import EVENT_ROW, NEVER, OUTCOME_ROW, Rows
-from modelwright.features.strings import Strings
+from modelwright.features.strings import Scoped, Strings
 from modelwright.spec.contract import Contract
 from modelwright.spec.view import ViewSpec
 
@@ -40,8 +40,8 @@ SLACK_US: Final = duration_us("1h", "slack")
 """Rows are kept for this long beyond the longest window, for requests that come late."""
 
 
-class HistorySource(Protocol):
-    """Where a key's rows come from when it is first touched, or again after `forget`."""
+class EventHistory(Protocol):
+    """Where a key's rows of one event come from when it is first touched, or again after `forget`."""
 
     def load(self, by: tuple[str, ...], key: Key) -> tuple[np.ndarray, np.ndarray]:
         """(events, outcomes) of a key in any order, as `EVENT_ROW` and `OUTCOME_ROW` of the contract's width.
@@ -49,6 +49,14 @@ class HistorySource(Protocol):
         Every row whose append may have been missed must be there; string values are numbers of the host's `Strings`.
         `key` holds times as microseconds.
         """
+        ...
+
+
+class HistorySource(EventHistory, Protocol):
+    """The same for the system's own event, and of the other events that views are over."""
+
+    def of(self, event: str) -> EventHistory:
+        """The history of another event, by its name: its rows have no outcomes."""
         ...
 
 
@@ -76,7 +84,7 @@ class _History:
     """The keys of one plan: loads, appends and answers. Owned by the host."""
 
     def __init__(
-        self, plan: Plan, places: list[int], strings: Strings, source: HistorySource | None, few: int, most_keys: int
+        self, plan: Plan, places: list[int], strings: Strings, source: EventHistory | None, few: int, most_keys: int
     ) -> None:
         from modelwright.features.kernel import single
 
@@ -87,6 +95,7 @@ class _History:
         self._few = few
         self._most_keys = most_keys
         self._reader = KeyReader(plan.contract, plan.by)
+        self._asked = KeyReader(plan.asked, plan.by)
         self._latest_us = NEVER
         self._young: dict[Key, _Held] = {}
         self._old: dict[Key, _Held] = {}
@@ -103,7 +112,7 @@ class _History:
                 (
                     step.operation, step.over_us, step.source == "outcome",
                     self._columns[step.source].index(step.column) if step.column >= 0 else -1,
-                    step.condition, step.minus, step.column, place,
+                    step.condition, step.minus, step.own, place,
                 )
                 for step, place in zip(plan.steps, places, strict=True)
             ],
@@ -114,7 +123,7 @@ class _History:
         self._places = np.array(places)
         self._needs_outcomes = any(step.source == "outcome" for step in plan.steps)
         self._shared = single.begun(self._steps, self._parameters)
-        self._compile(len(plan.contract.fields), 1 + max(places))
+        self._compile(len(plan.asked.fields), 1 + max(places))
 
     def _compile(self, width: int, places: int) -> None:
         """Run each kernel once over nothing, so that the first request does not wait for the compiler."""
@@ -130,7 +139,7 @@ class _History:
         self, values: Sequence[object], own: NDArray[np.float64], at_us: int, out: NDArray[np.float64],
         before: int | None,
     ) -> None:  # fmt: skip
-        key = self._reader.key(values)
+        key = self._asked.key(values)
         if key is None:
             out[self._places] = self._empty
             return
@@ -306,7 +315,8 @@ class _History:
 class OnlineHost:
     """Features of one request at a time, in microseconds.
 
-    `views` and `label` are compiled once (`DeclarationError` names a feature that cannot be). `strings` is the
+    `views` and `label` are compiled once (`DeclarationError` names a feature that cannot be); `others` are the contracts
+    of the other events that views are over, by whose names their rows are appended. `strings` is the
     dictionary the log's rows were encoded with. Without `history` a key begins empty, only what is appended counts, and
     nothing is dropped. `few` and `most_keys` weigh memory against time: see `FEW` and `MOST_KEYS`. One thread at a time.
     """
@@ -318,31 +328,38 @@ class OnlineHost:
         label: LabelColumn | None,
         strings: Strings,
         history: HistorySource | None = None,
+        others: Iterable[Contract] = (),
         *,
         few: int = FEW,
         most_keys: int = MOST_KEYS,
     ) -> None:
-        plans, self.names = plans_by_key(views, contract, label)
+        plans, self.names = plans_by_key(views, contract, label, others)
         kinds = {name: kind for plan in plans for name, kind in zip(plan.names, plan.output_kinds, strict=True)}
-        texts = {step.name: step.text_column for plan in plans for step in plan.steps}
+        scopes = {plan.other: Scoped(strings, plan.other) if plan.other else strings for plan in plans}
+        texts = {step.name: (step.text_column, scopes[plan.other]) for plan in plans for step in plan.steps}
         self.output_kinds: tuple[str, ...] = tuple(kinds[name] for name in self.names)
         self._not_float = [
-            (place, texts[name])
+            (place, *texts[name])
             for place, (name, kind) in enumerate(zip(self.names, self.output_kinds, strict=True))
-            if kind == "int" or texts[name] is not None
+            if kind == "int" or texts[name][0] is not None
         ]
         self._contract = contract
         self._label = label
         self._strings = strings
-        read = frozenset().union(*(plan.reads for plan in plans)) if plans else frozenset()
-        self._encoder = RowEncoder(contract, strings, read)
-        changes = [step.column for plan in plans for step in plan.steps if step.minus]
+        changes = [step.own for plan in plans for step in plan.steps if step.minus]
         self._own_columns = [(column, contract.fields[column]) for column in sorted(set(changes))]
         self._own = np.full(len(contract.fields), math.nan)
-        self._histories = [
-            _History(plan, [self.names.index(name) for name in plan.names], strings, history, few, most_keys)
-            for plan in plans
-        ]
+        self._histories = []
+        self._of_event: dict[str | None, tuple[RowEncoder, list[_History]]] = {
+            event: (RowEncoder(of, scopes.get(event, strings), _reads(plans, event)), [])
+            for event, of in [(None, contract), *((plan.other, plan.contract) for plan in plans if plan.other)]
+        }
+        for plan in plans:
+            places = [self.names.index(name) for name in plan.names]
+            source = history.of(plan.other) if history is not None and plan.other else history
+            made = _History(plan, places, scopes[plan.other], source, few, most_keys)
+            self._histories.append(made)
+            self._of_event[plan.other][1].append(made)
 
     def read(
         self, values: Sequence[object], at_us: int, *, before: int | None = None
@@ -355,8 +372,8 @@ class OnlineHost:
         out = np.empty(len(self.names))
         self.read_into(values, at_us, out, before=before)
         found: list[Any] = out.tolist()
-        for place, text in self._not_float:
-            found[place] = self._value(found[place], text)
+        for place, text, strings in self._not_float:
+            found[place] = _value(found[place], text, strings)
         return found
 
     def read_into(
@@ -369,10 +386,14 @@ class OnlineHost:
         for history in self._histories:
             history.read(values, own, at_us, out, before)
 
-    def append_event(self, seq: int, at_us: int, values: Sequence[object]) -> None:
-        """Add an event of sequence number `seq`; one that is held already is passed over."""
-        row = self._encoder.encode(values)
-        for history in self._histories:
+    def append_event(self, seq: int, at_us: int, values: Sequence[object], other: str | None = None) -> None:
+        """Add an event of sequence number `seq`, or a row of the `other` event of that name; one that is held already is
+        passed over, as is one that no view is over."""
+        if other is not None and other not in self._of_event:
+            return
+        encoder, histories = self._of_event[other]
+        row = encoder.encode(values)
+        for history in histories:
             history.append_event(seq, at_us, values, row)
 
     def append_events(self, events: Sequence[tuple[int, int, Sequence[object]]]) -> None:
@@ -380,8 +401,9 @@ class OnlineHost:
         if not events:
             return
         seqs, times, values = zip(*events, strict=True)
-        rows = np.array([self._encoder.encode(event) for event in values])
-        for history in self._histories:
+        encoder, histories = self._of_event[None]
+        rows = np.array([encoder.encode(event) for event in values])
+        for history in histories:
             history.append_events(np.array(seqs, np.int64), np.array(times, np.int64), values, rows)
 
     def append_outcome(
@@ -391,8 +413,9 @@ class OnlineHost:
         label = math.nan
         if self._label is not None:
             label = encode_value(self._label.kind, self._label.name, outcome, self._strings)
-        row = np.append(self._encoder.encode(event_values), label)
-        for history in self._histories:
+        encoder, histories = self._of_event[None]
+        row = np.append(encoder.encode(event_values), label)
+        for history in histories:
             history.append_outcome(seq, event_seq, known_us, event_values, row)
 
     def forget(self) -> None:
@@ -400,10 +423,16 @@ class OnlineHost:
         for history in self._histories:
             history.forget()
 
-    def _value(self, number: float, text: str | None) -> int | str | None:
-        if text is None:
-            return int(number)
-        return None if math.isnan(number) else self._strings.text_of(text, int(number))
+
+def _reads(plans: Sequence[Plan], event: str | None) -> frozenset[str]:
+    """The columns that any view over an event reads."""
+    return frozenset().union(*(plan.reads for plan in plans if plan.other == event))
+
+
+def _value(number: float, text: str | None, strings: Strings) -> int | str | None:
+    if text is None:
+        return int(number)
+    return None if math.isnan(number) else strings.text_of(text, int(number))
 
 
 _EVERY_ROW: Final = np.ones(1, np.uint8)

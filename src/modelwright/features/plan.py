@@ -4,7 +4,7 @@ Both hosts run the same plan. Made from a `ViewSpec`, the contract and the label
 Arrow, so that declaring and checking stay quick.
 """
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from typing import Final, Literal
 
 import msgspec
@@ -32,7 +32,8 @@ class Step(msgspec.Struct, frozen=True, kw_only=True):
     """One aggregate, ready to run.
 
     `operation` is a place in `OPERATIONS`. `column` is the value's place among the contract's fields, the label standing
-    after the last, or -1. `condition` is a place among the masks of its source, 0 being every row. `over_us` is 0 for
+    after the last, or -1; `own` the place of the request's own value among the fields of the request's contract, or -1.
+    `condition` is a place among the masks of its source, 0 being every row. `over_us` is 0 for
     all history. `text_column` names the dictionary of a string answer. `empty` is the answer over no rows.
     """
 
@@ -40,6 +41,7 @@ class Step(msgspec.Struct, frozen=True, kw_only=True):
     operation: int
     source: Source
     column: int
+    own: int
     condition: int
     over_us: int
     parameter: float
@@ -50,13 +52,19 @@ class Step(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Plan:
-    """All steps of one view, with the conditions of each source, each condition once."""
+    """All steps of one view, with the conditions of each source, each condition once.
+
+    `contract` is that of the rows; `asked` that of the requests, another one where the view is over another event.
+    """
 
     def __init__(
-        self, contract: Contract, label: LabelColumn | None, by: tuple[str, ...], steps: tuple[Step, ...],
+        self, contract: Contract, asked: Contract, label: LabelColumn | None, by: tuple[str, ...], steps: tuple[Step, ...],
         masks: dict[Source, tuple[Mask, ...]], reads: frozenset[str],
     ) -> None:  # fmt: skip
         self.contract = contract
+        self.asked = asked
+        self.other: str | None = None if contract.name == asked.name else contract.name
+        """The name of the other event whose rows these are; None for the system's own."""
         self.label = label
         self.by = by
         self.steps = steps
@@ -67,22 +75,26 @@ class Plan:
         self.output_kinds: tuple[str, ...] = tuple(step.output for step in steps)
 
     @classmethod
-    def of(cls, view: ViewSpec, contract: Contract, label: LabelColumn | None) -> "Plan":
-        """Compile a view; a column that is not the contract's must be the label's.
+    def of(cls, view: ViewSpec, contract: Contract, label: LabelColumn | None, asked: Contract | None = None) -> "Plan":
+        """Compile a view over a contract's events; a column that is not the contract's must be the label's.
+
+        `asked` is the requests' contract where it is another one: the view's key must be of both.
 
         Raises `DeclarationError` naming the feature.
         """
         columns: dict[str, tuple[int, FieldKind]] = {f.name: (i, f.kind) for i, f in enumerate(contract.fields)}
         if label is not None and label.name not in columns:
             columns[label.name] = (len(contract.fields), label.kind)
+        asked = asked or contract
         for name in view.by:
-            if name not in contract.names:
-                raise DeclarationError(f"FeatureView({contract.name}, by={name!r}): {contract.name} has no such field")
+            for each in (contract, asked):
+                if name not in each.names:
+                    raise DeclarationError(f"FeatureView({contract.name}, by={name!r}): {each.name} has no such field")
         conditions: dict[Source, dict[str, Mask]] = {"event": {}, "outcome": {}}
         steps = []
         for name, aggregate in view.features.items():
             feature = f"FeatureView({contract.name}, {name}=agg.{aggregate.kind})"
-            _check(aggregate, columns, contract, feature)
+            _check(aggregate, columns, contract, asked, feature)
             outcome = not aggregate.columns() <= set(contract.names)
             source: Source = "outcome" if outcome else "event"
             condition = 0
@@ -91,9 +103,10 @@ class Plan:
                 if aggregate.where not in masks:
                     masks[aggregate.where] = Mask(aggregate.where, columns, feature)
                 condition = 1 + list(masks).index(aggregate.where)
-            steps.append(_step(name, aggregate, source, columns, condition))
+            steps.append(_step(name, aggregate, source, columns, condition, asked))
         return cls(
             contract,
+            asked,
             label,
             tuple(view.by),
             tuple(steps),
@@ -103,26 +116,34 @@ class Plan:
 
 
 def plans_by_key(
-    views: Sequence[ViewSpec], contract: Contract, label: LabelColumn | None
+    views: Sequence[ViewSpec], contract: Contract, label: LabelColumn | None, others: Iterable[Contract] = ()
 ) -> tuple[list[Plan], tuple[str, ...]]:
-    """One plan for each different key, so that views on one key share its rows; and all names in order of the views.
+    """One plan for each different key of each event, so that views on one key share its rows; and all names in order of
+    the views. `others` are the contracts of the events that views are over besides the system's own.
 
-    Raises `DeclarationError` where two views give one name.
+    Raises `DeclarationError` where two views give one name, or a view's event is none of these.
     """
+    contracts = {other.name: other for other in others} | {contract.name: contract}
     names = tuple(name for view in views for name in view.features)
     for name in names:
         if names.count(name) > 1:
             raise DeclarationError(f"FeatureView({contract.name}): two features are called {name!r}; rename one")
-    merged: dict[tuple[str, ...], dict[str, Aggregate]] = {}
+    merged: dict[tuple[str, tuple[str, ...]], dict[str, Aggregate]] = {}
     for view in views:
-        merged.setdefault(tuple(view.by), {}).update(view.features)
-    return [
-        Plan.of(ViewSpec(event=contract.name, by=by, features=features), contract, label)
-        for by, features in merged.items()
-    ], names
+        if view.event not in contracts:
+            raise DeclarationError(f"FeatureView({view.event}): it is no event of {', '.join(contracts)}")
+        merged.setdefault((view.event, tuple(view.by)), {}).update(view.features)
+    plans = []
+    for (event, by), features in merged.items():
+        own = event == contract.name
+        view = ViewSpec(event=event, by=by, features=features)
+        plans.append(Plan.of(view, contracts[event], label if own else None, contract))
+    return plans, names
 
 
-def _check(aggregate: Aggregate, columns: dict[str, tuple[int, FieldKind]], contract: Contract, feature: str) -> None:
+def _check(
+    aggregate: Aggregate, columns: dict[str, tuple[int, FieldKind]], contract: Contract, asked: Contract, feature: str
+) -> None:
     for name in sorted(aggregate.columns()):
         if name not in columns:
             raise DeclarationError(f"{feature}: {name!r} is neither a column of {contract.name} nor the label")
@@ -133,11 +154,14 @@ def _check(aggregate: Aggregate, columns: dict[str, tuple[int, FieldKind]], cont
         raise DeclarationError(f"{feature}: agg.{aggregate.kind} needs a number, and {aggregate.column} is a {kind}")
     if aggregate.kind in READS_OWN and aggregate.column not in contract.names:
         raise DeclarationError(f"{feature}: a request does not bring its outcome")
+    if aggregate.kind in READS_OWN and aggregate.column not in asked.names:
+        raise DeclarationError(f"{feature}: a request is one {asked.name}, which has no {aggregate.column!r}")
 
 
 def _step(
-    name: str, aggregate: Aggregate, source: Source, columns: dict[str, tuple[int, FieldKind]], condition: int
-) -> Step:
+    name: str, aggregate: Aggregate, source: Source, columns: dict[str, tuple[int, FieldKind]], condition: int,
+    asked: Contract,
+) -> Step:  # fmt: skip
     column, kind = (-1, None) if aggregate.column is None else columns[aggregate.column]
     operation = _operation(aggregate)
     text = kind == "str" and aggregate.kind not in (*COUNTS, "distinct_ratio")
@@ -146,6 +170,7 @@ def _step(
         operation=OPERATIONS.index(operation),
         source=source,
         column=column,
+        own=asked.names.index(aggregate.column) if aggregate.kind in READS_OWN and aggregate.column else -1,
         condition=condition,
         over_us=aggregate.over_us or 0,
         parameter=_parameter(operation, aggregate),

@@ -26,6 +26,23 @@ class Strings(Protocol):
         ...
 
 
+class Scoped:
+    """`Strings` of another event than the system's, inside the log's: its columns are named behind it, `Login.country`."""
+
+    def __init__(self, strings: Strings, event: str) -> None:
+        self._strings = strings
+        self._event = event
+
+    def id_of(self, column: str, text: str) -> int:
+        return self._strings.id_of(f"{self._event}.{column}", text)
+
+    def find(self, column: str, text: str) -> int | None:
+        return self._strings.find(f"{self._event}.{column}", text)
+
+    def text_of(self, column: str, id: int) -> str:
+        return self._strings.text_of(f"{self._event}.{column}", id)
+
+
 class MemoryStrings:
     """`Strings` that live as long as the process.
 

@@ -26,9 +26,9 @@ class FeatureView(Declaration):
 
         self.check_label(label.name if label else None)
         column = LabelColumn(label.name, label.kind) if label else None
-        tables = [
+        told, asked, known = (
             table if table is None or isinstance(table, pa.Table) else pa.Table.from_pandas(table, preserve_index=False)
             for table in (events, requests, outcomes)
-        ]
-        answer = compute([self.spec()], self.contract, column, *tables)
+        )
+        answer = compute([self.spec()], self.contract, column, told, asked, known)
         return answer if isinstance(requests, pa.Table) else answer.to_pandas()

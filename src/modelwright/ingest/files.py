@@ -63,17 +63,23 @@ def ingest_files(
     label: LabelSpec | None,
     paths: Iterable[Path],
     progress: Progress | None = None,
+    *,
+    event: str | None = None,
+    summary: Summary | None = None,
 ) -> Summary:
     """Bring the files into the log. The same file twice counts once.
 
-    An outcome in the label's column is known at the event's time plus the label's delay. Raises `DataError` for a file
-    that is no file of its kind or lacks a column; single bad rows go to quarantine and are counted.
+    `event` names the log's other event that the contract is of, if it is not the system's own. What is done is counted
+    into `summary`. An outcome in the label's column is known at the event's time plus the label's delay.
+
+    Raises `DataError` for a file that is no file of its kind or lacks a column; single bad rows go to quarantine and are
+    counted.
     """
-    summary = Summary()
+    summary = summary or Summary()
     for path in paths:
         summary.files += 1
         for batch in checked_batches(path, contract, label):
-            appended = log.append_events(batch.events, batch.digests)
+            appended = log.append_events(batch.events, batch.digests, event)
             events = batch.events.drop_columns("_id")
             for row in appended.conflict_rows:
                 reason = f"id {batch.events['_id'][row].as_py()!r} is in the log already with another body"

@@ -12,12 +12,31 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from modelwright.core.errors import DataError
-from modelwright.lake.rows import EventRow, LogSchema, OutcomeRow, PredictionRow, QuarantineRow, Row, TableName
+from modelwright.lake.rows import (
+    EventRow,
+    LogSchema,
+    OtherRow,
+    OutcomeRow,
+    PredictionRow,
+    QuarantineRow,
+    Row,
+    TableName,
+    event_of_table,
+)
 
 INSTANT = pa.timestamp("us", tz="UTC")
 TYPES = {"float": pa.float64(), "int": pa.int64(), "bool": pa.bool_(), "str": pa.string(), "time": INSTANT}
-SEQ = {"events": "_seq", "predictions": "seq", "outcomes": "_seq"}
-"""The column that holds a row's sequence number."""
+
+
+def seq_column(name: TableName) -> str:
+    """The column that holds a row's sequence number."""
+    return "seq" if name == "predictions" else "_seq"
+
+
+def holds_events(name: TableName) -> bool:
+    """Whether a table holds events, the system's own or others."""
+    return name.partition(".")[0] == "events"
+
 
 QUARANTINE = pa.schema(
     [
@@ -35,9 +54,10 @@ QUARANTINE = pa.schema(
 def arrow_schema(schema: LogSchema, name: TableName) -> pa.Schema:
     """The Arrow schema of one table of a log."""
     label = TYPES[schema.label_kind] if schema.label_kind else pa.string()
-    if name == "events":
+    if holds_events(name):
+        contract = schema.contract_of(event_of_table(name))
         fields = [("_seq", pa.int64()), ("_id", pa.string()), ("_live", pa.bool_()), ("_arrived_at", INSTANT)]
-        return pa.schema(fields + [(field.name, TYPES[field.kind]) for field in schema.contract.fields])
+        return pa.schema(fields + [(field.name, TYPES[field.kind]) for field in contract.fields])
     if name == "outcomes":
         return pa.schema(
             [
@@ -70,9 +90,9 @@ def table_of(schema: LogSchema, name: TableName, rows: list[Any]) -> pa.Table:
     """Rows of one kind as a table of that kind."""
     target = arrow_schema(schema, name)
     columns: list[Any]
-    if name == "events":
+    if holds_events(name):
         columns = [[r.seq for r in rows], [r.id for r in rows], [r.live for r in rows], [r.arrived_us for r in rows]]
-        columns += zip(*(r.values for r in rows), strict=True) if rows else [[] for _ in schema.contract.fields]
+        columns += zip(*(r.values for r in rows), strict=True) if rows else [[] for _ in target][4:]
     else:
         members = (PredictionRow if name == "predictions" else OutcomeRow).__struct_fields__
         columns = [[getattr(r, member) for r in rows] for member in members]
@@ -90,14 +110,13 @@ def quarantine_table(rows: list[QuarantineRow]) -> pa.Table:
 def rows_of(schema: LogSchema, name: TableName, table: pa.Table) -> list[Row]:
     """The rows of a table of one kind, in its order."""
     lists = [python_values(table.column(field.name)) for field in arrow_schema(schema, name)]
-    if name == "events":
-        times = python_values(table.column(schema.contract.time)) if schema.contract.time else lists[3]
+    if holds_events(name):
+        event = event_of_table(name)
+        time = schema.contract_of(event).time
+        times = python_values(table.column(time)) if time else lists[3]
         seqs, ids, lives, arrived, *values = lists
-        rows = zip(*values, strict=True)
-        return [
-            EventRow(seq, id, at_us, live, arrived_us, list(row))
-            for seq, id, at_us, live, arrived_us, row in zip(seqs, ids, times, lives, arrived, rows, strict=True)
-        ]
+        rows = zip(seqs, ids, times, lives, arrived, map(list, zip(*values, strict=True)), strict=True)
+        return [EventRow(*row) if event is None else OtherRow(event, *row) for row in rows]
     kind: Any = PredictionRow if name == "predictions" else OutcomeRow
     return [kind(*row) for row in zip(*lists, strict=True)]
 

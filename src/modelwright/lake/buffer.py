@@ -11,7 +11,7 @@ import struct
 from collections.abc import Iterator
 from typing import TYPE_CHECKING, Any, NamedTuple
 
-from modelwright.lake.rows import LogSchema, Row, TableName, unpack_row
+from modelwright.lake.rows import LogSchema, OtherRow, Row, TableName, event_of_table, events_table, unpack_row
 from modelwright.lake.store import Store, key_seq, seq_key
 
 if TYPE_CHECKING:
@@ -19,8 +19,11 @@ if TYPE_CHECKING:
 
 _LETTER: dict[TableName, int] = {"events": ord("e"), "predictions": ord("p"), "outcomes": ord("o")}
 _TABLE: dict[int, TableName] = {letter: name for name, letter in _LETTER.items()}
+_OTHER = ord("x")
 _BATCH = ord("A")
 _BATCH_HEAD = struct.Struct(">BBq")
+_NAME_BYTES = struct.Struct(">H")
+"""What a batch of another event goes on with: the length of the event's name, and the name."""
 _ROW_LETTER = 2
 """Where the tag's letter stands in a packed row: array head, string head, letter."""
 
@@ -52,12 +55,19 @@ class Entry(NamedTuple):
         """The table of an entry that is a batch; its sequence numbers run from `first` to `last` without a gap."""
         from modelwright.lake.arrow import from_ipc
 
-        return from_ipc(bytes(self.data[_BATCH_HEAD.size :]))
+        start = _BATCH_HEAD.size
+        if self.data[1] == _OTHER:
+            start += _NAME_BYTES.size + _NAME_BYTES.unpack_from(self.data, start)[0]
+        return from_ipc(bytes(self.data[start:]))
 
 
 def batch(name: TableName, last: int, ipc: bytes) -> bytes:
     """The bytes of a batch entry."""
-    return _BATCH_HEAD.pack(_BATCH, _LETTER[name], last) + ipc
+    event = event_of_table(name)
+    if event is None:
+        return _BATCH_HEAD.pack(_BATCH, _LETTER[name], last) + ipc
+    text = event.encode()
+    return _BATCH_HEAD.pack(_BATCH, _OTHER, last) + _NAME_BYTES.pack(len(text)) + text + ipc
 
 
 def entries(store: Store, txn: Any, after: int) -> Iterator[Entry]:
@@ -81,7 +91,15 @@ def _entry(cursor: Any) -> Entry:
     first, data = key_seq(cursor.key()), cursor.value()
     if data[0] == _BATCH:
         _, letter, last = _BATCH_HEAD.unpack_from(data)
+        if letter == _OTHER:
+            start = _BATCH_HEAD.size + _NAME_BYTES.size
+            name = bytes(data[start : start + _NAME_BYTES.unpack_from(data, _BATCH_HEAD.size)[0]]).decode()
+            return Entry(first, last, events_table(name), True, data)
         return Entry(first, last, _TABLE[letter], True, data)
+    if data[_ROW_LETTER] == _OTHER:
+        row = unpack_row(data)
+        assert isinstance(row, OtherRow)
+        return Entry(first, first, events_table(row.event), False, data)
     return Entry(first, first, _TABLE[data[_ROW_LETTER]], False, data)
 
 

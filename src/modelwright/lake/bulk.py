@@ -6,6 +6,8 @@ a slice, so that a file of a million rows costs no million puts of rows. Called 
 
 from __future__ import annotations
 
+import itertools
+from collections.abc import Iterable
 from typing import Any
 
 import numpy as np
@@ -19,32 +21,35 @@ from modelwright.lake.encode import matrix_of, numbers_of
 from modelwright.lake.history import is_nan
 from modelwright.lake.identity import Identity, id_key, identity_of
 from modelwright.lake.log import Log
-from modelwright.lake.rows import Appended, TableName, pack
+from modelwright.lake.rows import Appended, TableName, events_table, pack
 from modelwright.lake.store import Transaction, seq_key
 
 SLICE_ROWS = 50_000
 """Rows of one transaction: others wait no longer than it takes."""
 
 
-def append_events(log: Log, table: pa.Table, digests: list[bytes]) -> Appended:
+def append_events(log: Log, table: pa.Table, digests: list[bytes], event: str | None = None) -> Appended:
     """Append events; see `Log.append_events`."""
     if len(digests) != table.num_rows:
         raise UsageError(f"append_events: {table.num_rows} rows came with {len(digests)} digests; give one a row")
     filled = {"_seq": 0, "_live": False, "_arrived_at": log.clock.now_us()}
-    events = conform(table, arrow_schema(log.schema, "events"), filled)
-    _refuse_missing(events, "_id", *([log.schema.contract.time] if log.schema.contract.time else []))
+    events = conform(table, log.schema.events(event), filled)
+    time = log.schema.contract_of(event).time
+    _refuse_missing(events, "_id", *([time] if time else []))
     result = Appended()
     for start in range(0, events.num_rows, SLICE_ROWS):
         part = events.slice(start, SLICE_ROWS)
         with log.store.alone() as transaction:
-            done = _events(log, transaction, part, digests[start : start + SLICE_ROWS], start)
+            done = _events(log, transaction, part, digests[start : start + SLICE_ROWS], start, event)
         log.strings.remember(transaction.strings)
         result = _sum(result, done)
     return result
 
 
-def _events(log: Log, transaction: Transaction, events: pa.Table, digests: list[bytes], start: int) -> Appended:
-    keys = [id_key(id) for id in events.column("_id").to_pylist()]
+def _events(
+    log: Log, transaction: Transaction, events: pa.Table, digests: list[bytes], start: int, event: str | None
+) -> Appended:
+    keys = [id_key(id, event) for id in events.column("_id").to_pylist()]
     seen = {key: identity_of(data).digest for key, data in _held(log, transaction, "ids", keys)}
     fresh, conflicts, duplicates = [], [], 0
     for row, (key, digest) in enumerate(zip(keys, digests, strict=True)):
@@ -59,22 +64,25 @@ def _events(log: Log, transaction: Transaction, events: pa.Table, digests: list[
     if fresh:
         if len(fresh) < events.num_rows:
             events = events.take(pa.array(fresh))
-        events = _numbered(log, transaction, "events", events)
-        _put_identities(log, transaction, events, [keys[row] for row in fresh], [digests[row] for row in fresh])
-        log.history.add_events(transaction, events)
+        events = _numbered(log, transaction, events_table(event), events)
+        _put_identities(log, transaction, events, [keys[row] for row in fresh], [digests[row] for row in fresh], event)
+        log.history.add_events(transaction, events, event)
         log.history.flush(transaction)
     return Appended(added=len(fresh), duplicates=duplicates, conflicts=len(conflicts), conflict_rows=tuple(conflicts))
 
 
 def _put_identities(
-    log: Log, transaction: Transaction, events: pa.Table, keys: list[bytes], digests: list[bytes]
+    log: Log, transaction: Transaction, events: pa.Table, keys: list[bytes], digests: list[bytes], event: str | None
 ) -> None:
-    values = zip(*(python_values(events.column(name)) for name in log.schema.contract.names), strict=True)
-    times = python_values(events.column(log.schema.contract.time or "_arrived_at"))
+    contract = log.schema.contract_of(event)
+    packed: Iterable[bytes] = itertools.repeat(b"", len(keys))  # nothing comes later that another event is joined with
+    if event is None:
+        packed = map(pack, zip(*(python_values(events.column(name)) for name in contract.names), strict=True))
+    times = python_values(events.column(contract.time or "_arrived_at"))
     seqs, live = events.column("_seq").to_pylist(), events.column("_live").to_pylist()
     items = [
-        (key, Identity(seq, at_us, digest, None, pack(row), is_live).stored())
-        for key, seq, at_us, digest, row, is_live in zip(keys, seqs, times, digests, values, live, strict=True)
+        (key, Identity(seq, at_us, digest, None, body, is_live).stored())
+        for key, seq, at_us, digest, body, is_live in zip(keys, seqs, times, digests, packed, live, strict=True)
     ]
     items.sort()
     with transaction.txn.cursor(db=log.store.db("ids")) as cursor:
@@ -128,7 +136,7 @@ def _outcomes(log: Log, transaction: Transaction, outcomes: pa.Table, label: str
             cursor.putmulti(sorted(changed.items()))
         if log.history.grows(transaction):
             of_events = _events_of(log, [events[keys[row]] for row in fresh])
-            matrix = matrix_of(log.schema, log.strings, of_events)
+            matrix = matrix_of(log.schema.contract, log.strings, of_events)
             labels = numbers_of(log.strings, label, outcomes.column(label))
             log.history.add_outcomes(transaction, outcomes, of_events, np.column_stack([matrix, labels]))
             log.history.flush(transaction)

@@ -7,7 +7,7 @@ stored, so that damage done before stays visible.
 
 import struct
 import zlib
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from typing import Any
 
 from modelwright.core.canonical import sha256_hex
@@ -33,6 +33,12 @@ def prefix(series: bytes, number: int, key: bytes) -> bytes:
     if len(key) > _ROOM:
         return _PREFIX.pack(series, number, _HASHED) + bytes.fromhex(sha256_hex(key))
     return _PREFIX.pack(series, number, len(key)) + key
+
+
+def series_of(start: bytes) -> tuple[bytes, int]:
+    """The series and the view's number that a chunk's key begins with."""
+    series, number, _ = _PREFIX.unpack_from(start)
+    return series, number
 
 
 def extend(cursor: Any, start: bytes, rows: bytes, row_bytes: int) -> None:
@@ -69,12 +75,12 @@ def read(txn: Any, db: Any, start: bytes, row_bytes: int) -> bytes:
     return b"".join(bodies)
 
 
-def damaged(txn: Any, db: Any, row_bytes: dict[bytes, int]) -> Iterator[tuple[bytes, int, bytes, int]]:
+def damaged(txn: Any, db: Any, row_bytes: Callable[[bytes, int], int]) -> Iterator[tuple[bytes, int, bytes, int]]:
     """Every damaged chunk: its series, view number, key (or the key's hash) and chunk number."""
     with txn.cursor(db=db) as cursor:
         for key, value in cursor:
             series, number, _ = _PREFIX.unpack_from(key)
-            if not _sound(value, row_bytes[series]):
+            if not _sound(value, row_bytes(series, number)):
                 name, chunk = bytes(key[_PREFIX.size : -_NUMBER.size]), _NUMBER.unpack(key[-_NUMBER.size :])[0]
                 yield series, number, name, chunk
 

@@ -4,10 +4,10 @@ import struct
 from dataclasses import dataclass
 from typing import Any
 
-from modelwright.lake.rows import TableName
+from modelwright.lake.rows import TableName, event_of_table
 from modelwright.lake.store import Store
 
-_FORM = struct.Struct("<5q")
+_FORM = struct.Struct("<6q")
 _KEY = b"counters"
 _DRAINED = b"drained"
 _NUMBER = struct.Struct("<q")
@@ -15,31 +15,37 @@ _NUMBER = struct.Struct("<q")
 
 @dataclass(slots=True)
 class Counters:
-    """The last sequence number given, and the rows of each kind. Mutable: a writer owns it for one transaction."""
+    """The last sequence number given, and the rows of each kind; `others` are those of all other events together.
+
+    Mutable: a writer owns it for one transaction.
+    """
 
     head: int = 0
     events: int = 0
     predictions: int = 0
     outcomes: int = 0
     quarantined: int = 0
+    others: int = 0
 
-    def take(self, name: TableName, rows: int = 1) -> int:
+    def take(self, table: TableName, rows: int = 1) -> int:
         """Count rows of a table in, and give the first of their sequence numbers."""
         first = self.head + 1
         self.head += rows
+        name = "others" if event_of_table(table) else table
         setattr(self, name, getattr(self, name) + rows)
         return first
 
     def save(self, store: Store, txn: Any) -> None:
         """Put them into the transaction."""
-        data = _FORM.pack(self.head, self.events, self.predictions, self.outcomes, self.quarantined)
+        data = _FORM.pack(self.head, self.events, self.predictions, self.outcomes, self.quarantined, self.others)
         txn.put(_KEY, data, db=store.db("meta"))
 
 
 def counters(store: Store, txn: Any) -> Counters:
     """The counters as the transaction sees them."""
     data = txn.get(_KEY, db=store.db("meta"))
-    return Counters() if data is None else Counters(*_FORM.unpack(data))
+    # A log of before there were other events has no number of them.
+    return Counters() if data is None else Counters(*_FORM.unpack(bytes(data).ljust(_FORM.size, b"\0")))
 
 
 def drained(store: Store, txn: Any) -> int:

@@ -8,21 +8,20 @@ the tables' numbers into account in the same way, so they see every row once at 
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any, get_args
+from typing import TYPE_CHECKING, Any
 
 import msgspec
 
 from modelwright.lake import buffer
 from modelwright.lake.arrow import QUARANTINE, arrow_schema, quarantine_table
 from modelwright.lake.counters import counters, drained, save_drained
-from modelwright.lake.rows import QuarantineRow, TableName
+from modelwright.lake.rows import QuarantineRow
 from modelwright.lake.store import key_seq, seq_key
 
 if TYPE_CHECKING:
     from modelwright.lake.log import Log
 
 ROLE = "drain"
-TABLES: tuple[TableName, ...] = get_args(TableName)
 BATCH_ROWS = 200_000
 """Rows moved in one round: what a drain holds in memory."""
 
@@ -52,7 +51,7 @@ def _round(log: Log) -> int:
     """Move one batch; the number of rows moved, 0 when the buffer is empty."""
     with log.store.read() as txn:
         before = upto = drained(log.store, txn)
-        pins = {name: log.tables.pin(name, arrow_schema(log.schema, name)) for name in TABLES}
+        pins = {name: log.tables.pin(name, arrow_schema(log.schema, name)) for name in log.schema.tables()}
         pending = buffer.Pending(log.schema)
         for entry in buffer.entries(log.store, txn, before):
             pending.add(entry, pins[entry.table].upto)
@@ -61,7 +60,7 @@ def _round(log: Log) -> int:
                 break
     if upto == before:
         return 0
-    for name in TABLES:
+    for name in pins:
         rows = pending.table(name)
         if rows.num_rows:
             log.tables.append(name, rows, upto)

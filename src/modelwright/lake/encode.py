@@ -11,20 +11,21 @@ import pyarrow as pa
 
 from modelwright.lake.arrow import python_values
 from modelwright.lake.history import key_bytes
-from modelwright.lake.rows import LogSchema
 from modelwright.lake.strings import Strings
+from modelwright.spec.contract import Contract
 
 
-def matrix_of(schema: LogSchema, strings: Strings, events: pa.Table) -> np.ndarray:
-    """The events' values as float64, one column a field of the contract; missing is NaN."""
-    matrix = np.empty((events.num_rows, len(schema.contract.fields)))
-    for i, field in enumerate(schema.contract.fields):
+def matrix_of(contract: Contract, strings: Strings, events: pa.Table, scope: str = "") -> np.ndarray:
+    """The events' values as float64, one column a field of the contract; missing is NaN. `scope` stands before a
+    column's name in the dictionary."""
+    matrix = np.empty((events.num_rows, len(contract.fields)))
+    for i, field in enumerate(contract.fields):
         column = events.column(field.name)
-        if field.name == schema.contract.id and field.kind == "str":
+        if field.name == contract.id and field.kind == "str":
             # An event's own id is numbered by its sequence; see `lake/strings.py`.
             matrix[:, i] = events.column("_seq").to_numpy()
         else:
-            matrix[:, i] = numbers_of(strings, field.name, column)
+            matrix[:, i] = numbers_of(strings, scope + field.name, column)
     return matrix
 
 

@@ -10,6 +10,7 @@ from __future__ import annotations
 import math
 import struct
 from collections.abc import Iterable, Sequence
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 import msgspec
@@ -20,6 +21,7 @@ from modelwright.lake import chunks
 from modelwright.lake.rows import LogSchema, Value, pack, plain, unpack
 from modelwright.lake.store import Store, Transaction
 from modelwright.lake.strings import Strings
+from modelwright.spec.contract import Contract
 
 if TYPE_CHECKING:
     import pyarrow as pa
@@ -27,11 +29,38 @@ if TYPE_CHECKING:
     from modelwright.lake.log import Log
 
 By = tuple[str, ...]
+Kept = tuple[str | None, By]
+"""A history that is kept: of the system's own event (None) or of another one by its name, and its key columns."""
 _REGISTER = b"history"
 
 
+class _Layout:
+    """How the rows of one event stand in its chunks."""
+
+    def __init__(self, contract: Contract, event: str | None) -> None:
+        self.contract = contract
+        self.event = event
+        self.scope = "" if event is None else f"{event}."
+        self.row = np.dtype([("at", "<i8"), ("seq", "<i8"), ("values", "<f8", (len(contract.fields),))])
+        self.pack = struct.Struct(f"<qq{len(contract.fields)}d").pack
+        self.kinds = [field.kind for field in contract.fields]
+        self.texts = [(i, field.name) for i, field in enumerate(contract.fields) if field.kind == "str"]
+
+
+class OfEvent:
+    """The history of another event alone, for a host that reads nothing else of the log."""
+
+    def __init__(self, history: History, event: str) -> None:
+        self._history = history
+        self._event = event
+
+    def load(self, by: By, key: tuple[Any, ...]) -> tuple[np.ndarray, np.ndarray]:
+        """The key's rows, and no outcomes."""
+        return self._history.load(by, key, self._event)
+
+
 class History:
-    """The history of one log, by key.
+    """The history of one log, by key: of the system's own event, and of each other event apart.
 
     Numbers in `values` are float64 in the contract's order: booleans 0 and 1, texts their number in the dictionary,
     times microseconds, missing NaN; an outcome's row has the event's values and the label last. A key with a missing
@@ -40,60 +69,67 @@ class History:
 
     def __init__(self, store: Store, schema: LogSchema, strings: Strings, log: Log, *, readonly: bool) -> None:
         fields = schema.contract.fields
-        self.event_row = np.dtype([("at", "<i8"), ("seq", "<i8"), ("values", "<f8", (len(fields),))])
+        self._layouts = {None: _Layout(schema.contract, None)} | {c.name: _Layout(c, c.name) for c in schema.others}
+        self.event_row = self._layouts[None].row
         self.outcome_row = np.dtype(
             [("known", "<i8"), ("seq", "<i8"), ("event_seq", "<i8"), ("values", "<f8", (len(fields) + 1,))]
         )
-        self._pack_event = struct.Struct(f"<qq{len(fields)}d").pack
         self._pack_outcome = struct.Struct(f"<qqq{len(fields) + 1}d").pack
-        self._row_bytes = {chunks.EVENTS: self.event_row.itemsize, chunks.OUTCOMES: self.outcome_row.itemsize}
-        self._kinds = [field.kind for field in fields]
-        self._texts = [(i, field.name) for i, field in enumerate(fields) if field.kind == "str"]
         self._schema = schema
         self._store = store
         self._strings = strings
         self._log = log
         self._readonly = readonly
-        self._register: tuple[bytes, list[By], list[list[int]]] = (b"", [], [])
+        self._register: tuple[bytes, list[Kept], dict[str | None, dict[int, list[int]]]] = (b"", [], {})
 
-    def require(self, bys: Iterable[By]) -> None:
-        """See that the histories by these key columns exist, and grow from now on; what is missing is built from the log.
+    def require(self, bys: Iterable[By], event: str | None = None) -> None:
+        """See that the histories by these key columns exist, of another event where it is named, and grow from now on;
+        what is missing is built from the log.
 
         Raises `UsageError` for a column that is not the event's.
         """
-        wanted = list(dict.fromkeys(tuple(by) for by in bys))
-        for by in wanted:
+        contract = self._schema.contract_of(event)
+        wanted: list[Kept] = [(event, by) for by in dict.fromkeys(tuple(by) for by in bys)]
+        for _, by in wanted:
             for column in by:
-                if column not in self._schema.contract.names:
-                    raise UsageError(f"history by {by}: {column!r} is no column of {self._schema.contract.name}")
+                if column not in contract.names:
+                    raise UsageError(f"history by {by}: {column!r} is no column of {contract.name}")
         with self._store.read() as txn:
             held, _ = self._registered(txn)
-        if all(by in held for by in wanted):
+        if all(kept in held for kept in wanted):
             return
         if self._readonly:
             raise WorkspaceError(
-                f"{self._store.path}: history by {wanted} is not built, and the log is open to read only"
+                f"{self._store.path}: history by {[by for _, by in wanted]} is not built, and the log is open to read only"
             )
         with self._store.alone() as transaction:
             self._require(transaction, wanted)
 
-    def _require(self, transaction: Transaction, wanted: list[By]) -> None:
+    def _require(self, transaction: Transaction, wanted: list[Kept]) -> None:
         held = list(self._registered(transaction.txn)[0])
-        missing = [by for by in wanted if by not in held]
-        self._build(transaction, {len(held) + i: by for i, by in enumerate(missing)})
-        transaction.txn.put(_REGISTER, pack(held + missing), db=self._store.db("meta"))
+        missing = [kept for kept in wanted if kept not in held]
+        register = [by if event is None else (event, by) for event, by in held + missing]
+        transaction.txn.put(_REGISTER, pack(register), db=self._store.db("meta"))
+        for event in dict.fromkeys(event for event, _ in missing):
+            bys = {len(held) + i: by for i, (of, by) in enumerate(missing) if of == event}
+            self._build(transaction, bys, self._layouts[event])
 
-    def load(self, by: By, key: tuple[Any, ...]) -> tuple[np.ndarray, np.ndarray]:
-        """The key's events and outcomes, each in order of arrival, this thread's uncommitted rows included.
+    def of(self, event: str) -> OfEvent:
+        """The history of another event, to load from."""
+        return OfEvent(self, event)
+
+    def load(self, by: By, key: tuple[Any, ...], event: str | None = None) -> tuple[np.ndarray, np.ndarray]:
+        """The key's events and outcomes, each in order of arrival, this thread's uncommitted rows included; of another
+        event its rows alone.
 
         Raises `WorkspaceError` where the history was not required, or is damaged.
         """
         transaction = self._store.current
         if transaction is not None:
             self.flush(transaction)
-            return self._load(transaction.txn, by, key)
+            return self._load(transaction.txn, by, key, event)
         with self._store.read() as txn:
-            return self._load(txn, by, key)
+            return self._load(txn, by, key, event)
 
     def drop(self) -> None:
         """Delete all of it; no history grows until `require`."""
@@ -120,77 +156,100 @@ class History:
     def verify(self) -> list[str]:
         """Check every chunk against its checksum; the damaged ones by name, none when all is well."""
         with self._store.read() as txn:
-            bys, _ = self._registered(txn)
+            held, _ = self._registered(txn)
             found = []
-            for series, number, key, chunk in chunks.damaged(txn, self._store.db("history"), self._row_bytes):
-                kind = "events" if series == chunks.EVENTS else "outcomes"
-                by = bys[number] if number < len(bys) else "(unknown)"
+            sizes = partial(self._row_bytes, held)
+            for series, number, key, chunk in chunks.damaged(txn, self._store.db("history"), sizes):
+                event, by = held[number] if number < len(held) else (None, "(unknown)")
+                kind = "outcomes" if series == chunks.OUTCOMES else event or "events"
                 found.append(f"{kind} by {by}, key {_key_text(key)}, chunk {chunk}")
         return found
 
-    def add_event(self, transaction: Transaction, seq: int, at_us: int, values: Sequence[Any]) -> None:
+    def add_event(
+        self, transaction: Transaction, seq: int, at_us: int, values: Sequence[Any], event: str | None = None
+    ) -> None:
         """Note one event's row under every key it has; put by `flush`."""
-        bys, places = self._registered(transaction.txn)
-        if bys:
-            row = self._pack_event(at_us, seq, *self._encoded(values, seq))
+        places = self._places(transaction, event)
+        if places:
+            layout = self._layouts[event]
+            row = layout.pack(at_us, seq, *self._encoded(layout, values, seq))
             self._note(transaction, chunks.EVENTS, places, values, row)
 
     def add_outcome(
         self, transaction: Transaction, seq: int, event_seq: int, known_us: int, value: Value, values: Sequence[Any]
     ) -> None:
         """Note one outcome's row, with its event's values, under every key the event has."""
-        bys, places = self._registered(transaction.txn)
-        if bys:
+        places = self._places(transaction, None)
+        if places:
             label = self._label_number(value)
-            row = self._pack_outcome(known_us, seq, event_seq, *self._encoded(values, event_seq), label)
+            encoded = self._encoded(self._layouts[None], values, event_seq)
+            row = self._pack_outcome(known_us, seq, event_seq, *encoded, label)
             self._note(transaction, chunks.OUTCOMES, places, values, row)
 
-    def add_events(self, transaction: Transaction, events: pa.Table) -> None:
+    def add_events(self, transaction: Transaction, events: pa.Table, event: str | None = None) -> None:
         """Note many events; `events` has the log's columns, in order of sequence."""
-        bys, _ = self._registered(transaction.txn)
+        bys = self._bys(transaction, event)
         if bys and events.num_rows:
             from modelwright.lake.encode import matrix_of
 
-            matrix = matrix_of(self._schema, self._strings, events)
-            self._note_events(transaction, dict(enumerate(bys)), events, matrix)
+            layout = self._layouts[event]
+            matrix = matrix_of(layout.contract, self._strings, events, layout.scope)
+            self._note_events(transaction, bys, events, matrix, layout)
 
     def add_outcomes(
         self, transaction: Transaction, outcomes: pa.Table, of_events: pa.Table, matrix: np.ndarray
     ) -> None:
         """Note many outcomes: their rows, the events they belong to, and the numbers of both (the label last)."""
-        self._note_outcomes(
-            transaction, dict(enumerate(self._registered(transaction.txn)[0])), outcomes, of_events, matrix
-        )
+        self._note_outcomes(transaction, self._bys(transaction, None), outcomes, of_events, matrix)
 
     def grows(self, transaction: Transaction) -> bool:
-        """Whether any history is kept at all."""
-        return bool(self._registered(transaction.txn)[0])
+        """Whether any history of outcomes is kept at all."""
+        return bool(self._places(transaction, None))
 
     def flush(self, transaction: Transaction) -> None:
         """Put the rows that wait in the transaction: one put a chunk, however many rows it got."""
         if not transaction.chunks:
             return
+        held, _ = self._registered(transaction.txn)
         with transaction.txn.cursor(db=self._store.db("history")) as cursor:
             for start, rows in transaction.chunks.items():
-                chunks.extend(cursor, start, b"".join(rows), self._row_bytes[start[:1]])
+                chunks.extend(cursor, start, b"".join(rows), self._row_bytes(held, *chunks.series_of(start)))
         transaction.chunks.clear()
 
-    def _registered(self, txn: Any) -> tuple[list[By], list[list[int]]]:
-        """The key columns whose history is kept, and their places in the contract. A view's number is its place here."""
-        data = txn.get(_REGISTER, db=self._store.db("meta")) or b""
-        known, bys, places = self._register
-        if data != known:
-            bys = [tuple(by) for by in unpack(data)] if data else []
-            names = self._schema.contract.names
-            places = [[names.index(column) for column in by] for by in bys]
-            self._register = (bytes(data), bys, places)
-        return bys, places
+    def _row_bytes(self, held: list[Kept], series: bytes, number: int) -> int:
+        """The size of a row in the chunks of one series of one history."""
+        if series == chunks.OUTCOMES:
+            return self.outcome_row.itemsize
+        return self._layouts[held[number][0] if number < len(held) else None].row.itemsize
 
-    def _encoded(self, values: Sequence[Any], event_seq: int) -> list[float]:
+    def _registered(self, txn: Any) -> tuple[list[Kept], dict[str | None, dict[int, list[int]]]]:
+        """The histories that are kept, and for each event their key columns' places in its contract, by their numbers. A
+        history's number is its place here."""
+        data = txn.get(_REGISTER, db=self._store.db("meta")) or b""
+        known, held, places = self._register
+        if data != known:
+            held, places = [], {}
+            for number, entry in enumerate(unpack(data) if data else []):
+                event, by = entry if len(entry) == 2 and isinstance(entry[1], list) else (None, entry)
+                names = self._layouts[event].contract.names
+                held.append((event, tuple(by)))
+                places.setdefault(event, {})[number] = [names.index(column) for column in by]
+            self._register = (bytes(data), held, places)
+        return held, places
+
+    def _places(self, transaction: Transaction, event: str | None) -> dict[int, list[int]]:
+        return self._registered(transaction.txn)[1].get(event, {})
+
+    def _bys(self, transaction: Transaction, event: str | None) -> dict[int, By]:
+        held, _ = self._registered(transaction.txn)
+        return {number: by for number, (of, by) in enumerate(held) if of == event}
+
+    def _encoded(self, layout: _Layout, values: Sequence[Any], event_seq: int) -> list[float]:
         numbers = list(values)
-        for i, name in self._texts:
+        for i, name in layout.texts:
             if (text := numbers[i]) is not None:
-                numbers[i] = event_seq if name == self._schema.contract.id else self._strings.id_of(name, text)
+                own = name == layout.contract.id
+                numbers[i] = event_seq if own else self._strings.id_of(layout.scope + name, text)
         # There are many NaN; the history holds one, so that a rebuild gives the same bytes.
         return [math.nan if number is None or is_nan(number) else number for number in numbers]
 
@@ -198,23 +257,24 @@ class History:
         return float(self._strings.id_of(self._schema.label or "", value) if isinstance(value, str) else value)
 
     def _note(
-        self, transaction: Transaction, series: bytes, places: list[list[int]], values: Sequence[Any], row: bytes
+        self, transaction: Transaction, series: bytes, places: dict[int, list[int]], values: Sequence[Any], row: bytes
     ) -> None:
-        for number, place in enumerate(places):
+        for number, place in places.items():
             key = key_bytes([values[i] for i in place])
             if key is not None:
                 transaction.chunks.setdefault(chunks.prefix(series, number, key), []).append(row)
 
-    def _load(self, txn: Any, by: By, key: tuple[Any, ...]) -> tuple[np.ndarray, np.ndarray]:
-        bys, places = self._registered(txn)
-        if by not in bys:
+    def _load(self, txn: Any, by: By, key: tuple[Any, ...], event: str | None) -> tuple[np.ndarray, np.ndarray]:
+        held, places = self._registered(txn)
+        if (event, by) not in held:
             raise WorkspaceError(f"{self._store.path}: no history by {by} is kept; call history.require([{by}]) first")
-        number = bys.index(by)
-        name = key_bytes([self._like_stored(i, value) for i, value in zip(places[number], key, strict=True)])
+        number, layout = held.index((event, by)), self._layouts[event]
+        named = zip(places[event][number], key, strict=True)
+        name = key_bytes([_like_stored(layout.kinds[place], value) for place, value in named])
         if name is None:
-            return np.empty(0, self.event_row), np.empty(0, self.outcome_row)
+            return np.empty(0, layout.row), np.empty(0, self.outcome_row)
         arrays = []
-        for series, dtype in ((chunks.EVENTS, self.event_row), (chunks.OUTCOMES, self.outcome_row)):
+        for series, dtype in ((chunks.EVENTS, layout.row), (chunks.OUTCOMES, self.outcome_row)):
             start = chunks.prefix(series, number, name)
             try:
                 rows = chunks.read(txn, self._store.db("history"), start, dtype.itemsize)
@@ -226,21 +286,18 @@ class History:
             arrays.append(np.frombuffer(bytearray(rows), dtype))
         return arrays[0], arrays[1]
 
-    def _like_stored(self, place: int, value: Any) -> Any:
-        value = plain(value)
-        return float(value) if self._kinds[place] == "float" and value is not None else value
-
-    def _build(self, transaction: Transaction, bys: dict[int, By]) -> None:
-        """Build histories from the whole log: its tables and its buffer, which hold still while we hold the write lock."""
+    def _build(self, transaction: Transaction, bys: dict[int, By], layout: _Layout) -> None:
+        """Build histories of one event from the whole log: tables and buffer, which hold still while we hold the write
+        lock."""
         from modelwright.lake.encode import matrix_of, numbers_of
 
         if not bys or not self._log.head():
             return
-        events = self._log.events()
-        matrix = matrix_of(self._schema, self._strings, events)
-        self._note_events(transaction, bys, events, matrix)
+        events = self._log.events(layout.event)
+        matrix = matrix_of(layout.contract, self._strings, events, layout.scope)
+        self._note_events(transaction, bys, events, matrix, layout)
         self.flush(transaction)
-        if self._schema.label is None:
+        if self._schema.label is None or layout.event is not None:
             return
         outcomes = self._log.outcomes()
         rows = np.searchsorted(events.column("_seq").to_numpy(), outcomes.column("_event_seq").to_numpy())
@@ -250,9 +307,11 @@ class History:
         self._note_outcomes(transaction, bys, outcomes, of_events, np.column_stack([matrix[rows], labels]))
         self.flush(transaction)
 
-    def _note_events(self, transaction: Transaction, bys: dict[int, By], events: pa.Table, matrix: np.ndarray) -> None:
-        time = self._schema.contract.time or "_arrived_at"
-        rows = np.empty(events.num_rows, self.event_row)
+    def _note_events(
+        self, transaction: Transaction, bys: dict[int, By], events: pa.Table, matrix: np.ndarray, layout: _Layout
+    ) -> None:
+        time = layout.contract.time or "_arrived_at"
+        rows = np.empty(events.num_rows, layout.row)
         rows["at"] = events.column(time).cast("int64").to_numpy()
         rows["seq"] = events.column("_seq").to_numpy()
         rows["values"] = matrix
@@ -277,6 +336,11 @@ class History:
             for key, places in rows_by_key(keyed, by):
                 start = chunks.prefix(series, number, key)
                 transaction.chunks.setdefault(start, []).append(rows[places].tobytes())
+
+
+def _like_stored(kind: str, value: Any) -> Any:
+    value = plain(value)
+    return float(value) if kind == "float" and value is not None else value
 
 
 def key_bytes(values: Sequence[Any]) -> bytes | None:

@@ -8,7 +8,7 @@ import struct
 from typing import Any, NamedTuple
 
 from modelwright.lake.rows import unpack
-from modelwright.lake.store import text_key
+from modelwright.lake.store import KEY_BYTES, text_key
 
 _HEAD = struct.Struct("<qqB?I")
 
@@ -59,4 +59,8 @@ def sequence_of(data: Any) -> int:
     return seq
 
 
-id_key = text_key
+def id_key(id: str, event: str | None = None) -> bytes:
+    """The key of an id; another event's ids have a name space of their own, behind a byte that no text begins with."""
+    if event is None:
+        return text_key(id)
+    return b"\xfe" + text_key(f"{event}\0{id}", KEY_BYTES - 1)

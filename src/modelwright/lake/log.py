@@ -7,6 +7,7 @@ a table holds already. It never trains, predicts or decides.
 
 from __future__ import annotations
 
+import os
 import threading
 from hashlib import sha256
 from typing import TYPE_CHECKING, Any, Self
@@ -20,12 +21,25 @@ from modelwright.lake.counters import counters, drained
 from modelwright.lake.history import History
 from modelwright.lake.identity import id_key, sequence_of
 from modelwright.lake.journal import Journal
-from modelwright.lake.rows import Appended, EventRow, LogSchema, QuarantineRow, Row, TableName, ValueCheck, pack
+from modelwright.lake.rows import (
+    Appended,
+    EventCheck,
+    EventRow,
+    LabelCheck,
+    LogSchema,
+    OtherRow,
+    QuarantineRow,
+    Row,
+    TableName,
+    events_table,
+    pack,
+)
 from modelwright.lake.store import MAP_BYTES, Store, open_store, seq_key
 from modelwright.lake.strings import Strings
 from modelwright.lake.tables import Tables
 from modelwright.lake.workspace import Workspace
 from modelwright.lake.writer import Writer
+from modelwright.spec.contract import Contract
 
 if TYPE_CHECKING:
     import pyarrow as pa
@@ -53,9 +67,8 @@ class Log:
         self.store = store
         self.readonly = readonly
         self.tables = Tables(workspace.tables)
-        self.check = ValueCheck(schema)
-        names, time = schema.contract.names, schema.contract.time
-        self.time_place = None if time is None else names.index(time)
+        self.checks = {None: EventCheck(schema.contract)} | {c.name: EventCheck(c) for c in schema.others}
+        self.label_check = LabelCheck(schema)
         self.writers = threading.local()
         self.strings = Strings(store, schema, self._sequence_of, self._id_at, readonly=readonly)
         self.journal = Journal(store, readonly=readonly)
@@ -73,8 +86,9 @@ class Log:
     ) -> Log:
         """Open the workspace's log, or begin one. `map_bytes` is the room of the buffer, ids and histories.
 
-        Raises `WorkspaceError` where the log is of another declaration (naming the field that changed), cannot be
-        read, or does not exist and is opened to read only.
+        Other events that the log holds rows of stay in its schema, declared or not. Raises `WorkspaceError` where the
+        log is of another declaration (naming the field that changed), cannot be read, or does not exist and is opened
+        to read only.
         """
         if readonly and not (workspace.log / "data.mdb").exists():
             raise WorkspaceError(f"{workspace.root}: there is no log yet; ingest some events or start a run first")
@@ -83,15 +97,17 @@ class Log:
             with store.read() as txn:
                 stored = txn.get(_SCHEMA, db=store.db("meta"))
                 stored = None if stored is None else _decode(store, bytes(stored))
-            if stored != schema:
-                schema = cls._agree(store, schema, readonly=readonly)
+            joined = schema if stored is None else _joined(stored, schema)
+            if stored != joined:
+                joined = cls._agree(workspace, store, schema, readonly=readonly)
+            schema = joined
             return cls(workspace, schema, clock, store, readonly=readonly)
         except BaseException:
             store.close()
             raise
 
     @staticmethod
-    def _agree(store: Store, schema: LogSchema, *, readonly: bool) -> LogSchema:
+    def _agree(workspace: Workspace, store: Store, schema: LogSchema, *, readonly: bool) -> LogSchema:
         """The schema the log goes on with, stored where it is new; WorkspaceError where the rows would not fit it."""
         with store.joined() as transaction:
             data = transaction.txn.get(_SCHEMA, db=store.db("meta"))
@@ -99,8 +115,9 @@ class Log:
                 stored = _decode(store, data)
                 held = counters(store, transaction.txn)
                 _refuse_change(store, stored, schema, labelled=held.predictions + held.outcomes > 0)
-                if schema.label is None:
-                    schema = msgspec.structs.replace(schema, label=stored.label, label_kind=stored.label_kind)
+                schema = _joined(stored, schema)
+                if len(schema.others) > len(stored.others) and not readonly:
+                    _refuse_beside_a_run(workspace, schema.others[-1])
             if not readonly:
                 transaction.txn.put(_SCHEMA, pack(_Stored(FORMAT, schema)), db=store.db("meta"))
         return schema
@@ -127,10 +144,12 @@ class Log:
             return counters(self.store, txn).head
 
     def counts(self) -> dict[str, int]:
-        """How many events, predictions and outcomes the log holds."""
+        """How many events, predictions and outcomes the log holds; `others`, where it knows any, are the rows of all
+        other events."""
         with self.store.read() as txn:
             held = counters(self.store, txn)
-        return {"events": held.events, "predictions": held.predictions, "outcomes": held.outcomes}
+        counts = {"events": held.events, "predictions": held.predictions, "outcomes": held.outcomes}
+        return counts | ({"others": held.others} if self.schema.others else {})
 
     def buffered(self) -> int:
         """How many rows wait to be drained."""
@@ -165,19 +184,18 @@ class Log:
         return rows
 
     def _rows_in_tables(self, after: int, upto: int) -> list[Row]:
-        from modelwright.lake.arrow import SEQ, arrow_schema, rows_of
-        from modelwright.lake.drain import TABLES
+        from modelwright.lake.arrow import arrow_schema, rows_of, seq_column
 
         rows: list[Row] = []
-        for name in TABLES:
-            part = self.tables.pin(name, arrow_schema(self.schema, name)).read(SEQ[name], after, upto)
+        for name in self.schema.tables():
+            part = self.tables.pin(name, arrow_schema(self.schema, name)).read(seq_column(name), after, upto)
             rows += rows_of(self.schema, name, part)
         rows.sort(key=lambda row: row.seq)
         return rows
 
-    def events(self) -> pa.Table:
-        """All events in order of sequence; columns as in `LogSchema.events`."""
-        return self._between("events")
+    def events(self, event: str | None = None) -> pa.Table:
+        """All events in order of sequence, or all rows of another event; columns as in `LogSchema.events`."""
+        return self._between(events_table(event))
 
     def predictions(self, after: int = 0, upto: int | None = None) -> pa.Table:
         """Predictions with `after < seq <= upto`, by default all, in order of sequence; columns as in
@@ -192,7 +210,7 @@ class Log:
         """Rows with `after < seq <= upto`; with `upto` of a kind that is buffered one row an entry."""
         import pyarrow as pa
 
-        from modelwright.lake.arrow import SEQ, arrow_schema, in_order
+        from modelwright.lake.arrow import arrow_schema, in_order, seq_column
 
         # The snapshot comes first: rows that leave the buffer after it are in the version of the table pinned next.
         with self.store.read() as txn:
@@ -204,11 +222,12 @@ class Log:
                     break
                 if entry.table == name:
                     pending.add(entry, beyond)
+        column = seq_column(name)
         if after == 0 and upto is None:
             old = pinned.read()
         else:
-            old = pinned.read(SEQ[name], after, pinned.upto if upto is None else upto)
-        return pa.concat_tables([in_order(old, SEQ[name]), pending.table(name)])
+            old = pinned.read(column, after, pinned.upto if upto is None else upto)
+        return pa.concat_tables([in_order(old, column), pending.table(name)])
 
     def drain(self, *, at_least: int = 1) -> int:
         """Move buffered rows into the tables when there are `at_least` so many; gives how many were moved.
@@ -223,16 +242,17 @@ class Log:
     def maintain(self) -> None:
         """Compact the tables' small files, write checkpoints, delete what has been unreferenced for a week. Does
         nothing while a drain runs."""
-        from modelwright.lake.drain import ROLE, TABLES
+        from modelwright.lake.drain import ROLE
 
         self._check_writable()
         with self.workspace.attempt(ROLE) as held:
             if held:
-                for name in (*TABLES, "quarantine"):
+                for name in (*self.schema.tables(), "quarantine"):
                     self.tables.maintain(name)
 
-    def append_events(self, table: pa.Table, digests: list[bytes]) -> Appended:
-        """Append events of history files: `_id` and the contract's columns, and a digest of each row's body.
+    def append_events(self, table: pa.Table, digests: list[bytes], event: str | None = None) -> Appended:
+        """Append events of history files, of another event where it is named: `_id` and the contract's columns, and a
+        digest of each row's body.
 
         An id that is known with the same digest is a duplicate and left out, with another one a conflict and left
         out; the first of a table wins. `_live` and `_arrived_at` may be given. Up to 50,000 rows are one transaction.
@@ -242,7 +262,7 @@ class Log:
         from modelwright.lake.bulk import append_events
 
         self._check_writable()
-        return append_events(self, table, digests)
+        return append_events(self, table, digests, event)
 
     def append_outcomes(self, table: pa.Table) -> Appended:
         """Append outcomes: `_id`, a column named as the label, `_known_at`. In the table's order, a later value for an
@@ -282,18 +302,18 @@ class Log:
             rows = [row for _, row in quarantined(self, txn, pinned.upto)]
         return pa.concat_tables([pinned.read(), quarantine_table(rows)])
 
-    def _sequence_of(self, id: str) -> int | None:
+    def _sequence_of(self, id: str, event: str | None) -> int | None:
         writer: Writer | None = getattr(self.writers, "writer", None)
         if writer is not None:
-            found = writer.identity(id)
+            found = writer.identity(id, event)
             return None if found is None else found.seq
         with self.store.read() as txn:
-            data = txn.get(id_key(id), db=self.store.db("ids"))
+            data = txn.get(id_key(id, event), db=self.store.db("ids"))
             return None if data is None else sequence_of(data)
 
     def _id_at(self, seq: int) -> str | None:
         rows = self.tail(seq - 1, 1)
-        return rows[0].id if rows and rows[0].seq == seq and isinstance(rows[0], EventRow) else None
+        return rows[0].id if rows and rows[0].seq == seq and isinstance(rows[0], EventRow | OtherRow) else None
 
     def _check_writable(self) -> None:
         if self.readonly:
@@ -313,29 +333,49 @@ def _decode(store: Store, data: Any) -> LogSchema:
     return stored.schema
 
 
+def _joined(stored: LogSchema, declared: LogSchema) -> LogSchema:
+    """What is declared, with what the log holds besides: its label and its other events, in the order they came."""
+    if declared.label is None:
+        declared = msgspec.structs.replace(declared, label=stored.label, label_kind=stored.label_kind)
+    others = {contract.name: contract for contract in (*stored.others, *declared.others)}
+    return msgspec.structs.replace(declared, others=tuple(others.values()))
+
+
+def _refuse_beside_a_run(workspace: Workspace, added: Contract) -> None:
+    """A running system that does not know an event could not drain its rows."""
+    holder = workspace.holder("run")
+    if holder not in (None, os.getpid()):
+        raise WorkspaceError(
+            f"{workspace.root}: {added.name} is new to this log, and the system that runs on it (process {holder}) was "
+            "started without it; start that one again with the new declaration first"
+        )
+
+
 def _refuse_change(store: Store, stored: LogSchema, schema: LogSchema, *, labelled: bool) -> None:
     """Raise where rows written under one schema would mean something else under the other."""
-    old, new = stored.contract, schema.contract
-    change = None
-    for name in dict.fromkeys((*old.names, *new.names)):
-        if name not in new.names:
-            change = f"{new.name} has no field {name!r} any more"
-        elif name not in old.names:
-            change = f"{new.name}.{name} is new"
-        elif old.field(name).kind != new.field(name).kind:
-            change = f"{new.name}.{name} was {old.field(name).kind} and is {new.field(name).kind}"
-        if change:
-            break
-    else:
-        if old.names != new.names:
-            change = f"the fields of {new.name} were in the order {', '.join(old.names)}"
-        elif (old.id, old.time) != (new.id, new.time):
-            change = f"{new.name} had id={old.id!r}, time={old.time!r} and has id={new.id!r}, time={new.time!r}"
-        elif (
-            labelled
-            and schema.label is not None
-            and (stored.label, stored.label_kind) != (schema.label, schema.label_kind)
-        ):
-            change = f"the label was {stored.label} ({stored.label_kind}) and is {schema.label} ({schema.label_kind})"
+    change = _changed(stored.contract, schema.contract)
+    known = {contract.name: contract for contract in stored.others}
+    for contract in schema.others:
+        if change is None and contract.name in known:
+            change = _changed(known[contract.name], contract)
+    if change is None and labelled and schema.label is not None:
+        was, now = (stored.label, stored.label_kind), (schema.label, schema.label_kind)
+        if was != now:
+            change = f"the label was {was[0]} ({was[1]}) and is {now[0]} ({now[1]})"
     if change:
         raise WorkspaceError(f"{store.path}: the log was written under another declaration: {change}; {_START_OVER}")
+
+
+def _changed(old: Contract, new: Contract) -> str | None:
+    for name in dict.fromkeys((*old.names, *new.names)):
+        if name not in new.names:
+            return f"{new.name} has no field {name!r} any more"
+        if name not in old.names:
+            return f"{new.name}.{name} is new"
+        if old.field(name).kind != new.field(name).kind:
+            return f"{new.name}.{name} was {old.field(name).kind} and is {new.field(name).kind}"
+    if old.names != new.names:
+        return f"the fields of {new.name} were in the order {', '.join(old.names)}"
+    if (old.id, old.time) != (new.id, new.time):
+        return f"{new.name} had id={old.id!r}, time={old.time!r} and has id={new.id!r}, time={new.time!r}"
+    return None

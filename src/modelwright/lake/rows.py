@@ -1,4 +1,4 @@
-"""What the log holds: its three kinds of row, and the schema that types them.
+"""What the log holds: its kinds of row, and the schema that types them.
 
 Rows are small arrays of msgpack in the write-ahead buffer and columns of Arrow in the tables; `lake/arrow.py` turns one
 into the other. Instants are integers, microseconds since the epoch.
@@ -12,13 +12,14 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 import msgspec
 
-from modelwright.core.errors import ContractError
+from modelwright.core.errors import ContractError, UsageError
 from modelwright.spec.contract import INT64, Contract, FieldKind
 
 if TYPE_CHECKING:
     import pyarrow as pa
 
-TableName = Literal["events", "predictions", "outcomes"]
+TableName = str
+"""`events`, `predictions`, `outcomes`, and `events.Login` for another event: its name is an identifier, without a dot."""
 Value = bool | int | float | str
 Instant = Annotated[int, msgspec.Meta(ge=-62_135_596_800_000_000, le=253_402_300_799_999_999)]
 """Microseconds since the epoch, within the years 1 to 9999."""
@@ -70,7 +71,19 @@ class OutcomeRow(msgspec.Struct, frozen=True, array_like=True, tag="o", gc=False
     live: bool
 
 
-Row = EventRow | PredictionRow | OutcomeRow
+class OtherRow(msgspec.Struct, frozen=True, array_like=True, tag="x", gc=False):
+    """A row of another event than the system's, by its name: history for views, never predicted."""
+
+    event: str
+    seq: int
+    id: str
+    at_us: Instant
+    live: bool
+    arrived_us: Instant
+    values: list[Any]
+
+
+Row = EventRow | PredictionRow | OutcomeRow | OtherRow
 pack = msgspec.msgpack.Encoder().encode
 unpack_row: Callable[[Any], Row] = msgspec.msgpack.Decoder(Row).decode
 unpack = msgspec.msgpack.Decoder().decode
@@ -106,17 +119,34 @@ class Appended(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class LogSchema(msgspec.Struct, frozen=True):
-    """Types of the log: the event's contract, and the label's name and kind where the system has one."""
+    """Types of the log: the event's contract, the label's name and kind where the system has one, and the contracts of
+    the other events that its views read."""
 
     contract: Contract
     label: str | None = None
     label_kind: FieldKind | None = None
+    others: tuple[Contract, ...] = ()
 
-    def events(self) -> pa.Schema:
+    def contract_of(self, event: str | None) -> Contract:
+        """The contract of another event by its name, or of the system's own for None. Raises `UsageError`."""
+        if event is None:
+            return self.contract
+        for contract in self.others:
+            if contract.name == event:
+                return contract
+        raise UsageError(
+            f"{event} is no event of this log; it knows {', '.join(c.name for c in self.others) or 'none'}"
+        )
+
+    def tables(self) -> tuple[TableName, ...]:
+        """The tables the log is drained into, the quarantine apart."""
+        return ("events", "predictions", "outcomes", *(events_table(contract.name) for contract in self.others))
+
+    def events(self, event: str | None = None) -> pa.Schema:
         """Arrow schema of the events: `_seq`, `_id`, `_live`, `_arrived_at`, then the contract's fields."""
         from modelwright.lake.arrow import arrow_schema
 
-        return arrow_schema(self, "events")
+        return arrow_schema(self, events_table(event))
 
     def predictions(self) -> pa.Schema:
         """Arrow schema of the predictions; `prediction` has the label's type, or float64 where that is int64."""
@@ -131,20 +161,29 @@ class LogSchema(msgspec.Struct, frozen=True):
         return arrow_schema(self, "outcomes")
 
 
-class ValueCheck:
-    """Checks that what enters the log can be drained into the tables, so that no row is ever stuck in the buffer."""
+def events_table(event: str | None) -> TableName:
+    """The table of another event's rows, or of the system's own event for None."""
+    return "events" if event is None else f"events.{event}"
 
-    def __init__(self, schema: LogSchema) -> None:
-        self._names = schema.contract.names
+
+def event_of_table(name: TableName) -> str | None:
+    """The other event whose rows a table of events holds; None for the system's own."""
+    return name.partition(".")[2] or None
+
+
+class EventCheck:
+    """Checks that an event's values can be drained into its table, so that no row is ever stuck in the buffer."""
+
+    def __init__(self, contract: Contract) -> None:
+        self._names = contract.names
         # A struct, since msgspec keeps what it works out about one; of `tuple[...]` it works it out at every call.
-        members = [(f"value_{place}", _STORED[field.kind] | None) for place, field in enumerate(schema.contract.fields)]
+        members = [(f"value_{place}", _STORED[field.kind] | None) for place, field in enumerate(contract.fields)]
         self._event: Any = msgspec.defstruct("Values", members, array_like=True, gc=False)
-        self._label = schema.label
-        self._outcome: Any = _STORED[schema.label_kind] if schema.label_kind else None
-        self._prediction: Any = float if schema.label_kind == "int" else self._outcome
+        self.time_place = None if contract.time is None else self._names.index(contract.time)
 
-    def event(self, values: Any) -> tuple[Any, ...]:
-        """The values as stored, in the contract's order; ContractError naming the field that does not fit."""
+    def values(self, values: Any, at_us: int) -> tuple[Any, ...]:
+        """The values as stored, in the contract's order; ContractError naming the field that does not fit, or where the
+        event's own time is not `at_us`."""
         try:
             checked = msgspec.structs.astuple(msgspec.convert(values, self._event))
         except msgspec.ValidationError as error:
@@ -156,9 +195,25 @@ class ValueCheck:
                 "microseconds",
                 field,
             ) from None
+        if self.time_place is not None and checked[self.time_place] != at_us:
+            time = self._names[self.time_place]
+            raise ContractError(
+                f"{time}: the event's time is {checked[self.time_place]} and it was given as {at_us} microseconds; give "
+                "one time",
+                time,
+            )
         return checked
 
-    def label(self, value: Any, what: str = "outcome") -> Value:
+
+class LabelCheck:
+    """The same for outcomes and predictions."""
+
+    def __init__(self, schema: LogSchema) -> None:
+        self._label = schema.label
+        self._outcome: Any = _STORED[schema.label_kind] if schema.label_kind else None
+        self._prediction: Any = float if schema.label_kind == "int" else self._outcome
+
+    def value(self, value: Any, what: str = "outcome") -> Value:
         """An outcome or a prediction as stored; ContractError where it is not of the label's kind."""
         if self._outcome is None:
             raise ContractError(f"{what} {value!r}: this log has no label; declare one in the system")

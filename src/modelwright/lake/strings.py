@@ -2,7 +2,8 @@
 
 The kernel and the history know strings by number. Numbers are assigned inside the write transaction that is open, so
 that a number and the rows that use it become durable together. The texts of the event's own id are not numbered again:
-their number is the event's sequence number, so that a log of new ids does not grow a dictionary of them.
+their number is the event's sequence number, so that a log of new ids does not grow a dictionary of them. A column of
+another event is named behind it, `Login.country`, and has a dictionary of its own.
 """
 
 import struct
@@ -15,7 +16,8 @@ from modelwright.lake.store import Store, text_key
 CACHED = 200_000
 """Texts kept in memory; beyond, the cache starts afresh."""
 
-_HEAD = struct.Struct(">cH")
+_OWN_HEAD = struct.Struct(">cH")
+_OTHER_HEAD = struct.Struct(">cHH")
 _NUMBER = struct.Struct(">q")
 _TEXT_ROOM = 480
 
@@ -23,7 +25,8 @@ _TEXT_ROOM = 480
 class Strings:
     """The dictionary of one log.
 
-    `sequence_of` gives the sequence number of an event's id, and `id_at` the id of a sequence number. State: the cache
+    `sequence_of` gives the sequence number of an event's id, and `id_at` the id of a sequence number; an event is None
+    for the system's own, or another's name. State: the cache
     of committed entries, owned here; it may be used from several threads.
     """
 
@@ -31,17 +34,29 @@ class Strings:
         self,
         store: Store,
         schema: LogSchema,
-        sequence_of: Callable[[str], int | None],
+        sequence_of: Callable[[str, str | None], int | None],
         id_at: Callable[[int], str | None],
         *,
         readonly: bool,
     ) -> None:
-        names = [field.name for field in schema.contract.fields if field.kind == "str"]
-        self._columns = {name: schema.contract.names.index(name) for name in names}
+        # What the keys of a column's numbers and of its texts begin with.
+        self._heads: dict[str, tuple[bytes, bytes]] = {}
+        self._ids: dict[str, str | None] = {}
+        for place, field in enumerate(schema.contract.fields):
+            if field.kind == "str":
+                self._heads[field.name] = (_OWN_HEAD.pack(b"t", place), _OWN_HEAD.pack(b"i", place))
+                if field.name == schema.contract.id:
+                    self._ids[field.name] = None
         if schema.label and schema.label_kind == "str":
-            self._columns[schema.label] = 0xFFFF
-        own = schema.contract.id
-        self._own = own if own in self._columns else None
+            self._heads[schema.label] = (_OWN_HEAD.pack(b"t", 0xFFFF), _OWN_HEAD.pack(b"i", 0xFFFF))
+        for number, contract in enumerate(schema.others):
+            for place, field in enumerate(contract.fields):
+                if field.kind == "str":
+                    name = f"{contract.name}.{field.name}"
+                    heads = (_OTHER_HEAD.pack(b"T", number, place), _OTHER_HEAD.pack(b"I", number, place))
+                    self._heads[name] = heads
+                    if field.name == contract.id:
+                        self._ids[name] = contract.name
         self._store = store
         self._sequence_of = sequence_of
         self._id_at = id_at
@@ -50,8 +65,8 @@ class Strings:
 
     def find(self, column: str, text: str) -> int | None:
         """The number of a text, or None where it has none; never assigns."""
-        if column == self._own:
-            return self._sequence_of(text)
+        if column in self._ids:
+            return self._sequence_of(text, self._ids[column])
         number = self._cache.get((column, text))
         if number is not None:
             return number
@@ -67,8 +82,8 @@ class Strings:
 
         For the event's own id it is the event's sequence number, and -1 while the event is not in the log.
         """
-        if column == self._own:
-            sequence = self._sequence_of(text)
+        if column in self._ids:
+            sequence = self._sequence_of(text, self._ids[column])
             return -1 if sequence is None else sequence
         number = self._cache.get((column, text))
         if number is None:
@@ -82,13 +97,13 @@ class Strings:
 
     def text_of(self, column: str, id: int) -> str:
         """The text of a number; `UsageError` for a number that was never assigned."""
-        if column == self._own:
+        if column in self._ids:
             own = self._id_at(id)
             if own is not None:
                 return own
         else:
             transaction = self._store.current
-            key = self._key(b"i", column) + _NUMBER.pack(id)
+            key = self._head(column)[1] + _NUMBER.pack(id)
             if transaction is not None:
                 data = transaction.txn.get(key, db=self._store.db("strings"))
             else:
@@ -106,7 +121,7 @@ class Strings:
         self._cache.update(entries)
 
     def _get(self, txn: object, column: str, text: str) -> int | None:
-        key = self._key(b"t", column) + text_key(text, _TEXT_ROOM)
+        key = self._head(column)[0] + text_key(text, _TEXT_ROOM)
         data = txn.get(key, db=self._store.db("strings"))  # type: ignore[attr-defined]  # lmdb has no types
         if data is None:
             return None
@@ -125,21 +140,21 @@ class Strings:
             number = self._get(transaction.txn, column, text)
             if number is not None:
                 return number
-            prefix = self._key(b"i", column)
+            of_text, prefix = self._head(column)
             number = 0
             with transaction.txn.cursor(db=strings) as cursor:
                 beyond = prefix + b"\xff" * 8
                 if (cursor.prev() if cursor.set_range(beyond) else cursor.last()) and cursor.key().startswith(prefix):
                     number = _NUMBER.unpack(cursor.key()[len(prefix) :])[0] + 1
-            transaction.txn.put(self._key(b"t", column) + text_key(text, _TEXT_ROOM), _NUMBER.pack(number), db=strings)
+            transaction.txn.put(of_text + text_key(text, _TEXT_ROOM), _NUMBER.pack(number), db=strings)
             transaction.txn.put(prefix + _NUMBER.pack(number), text.encode(), db=strings)
             transaction.strings[column, text] = number
         if own_transaction:
             self.remember(transaction.strings)
         return number
 
-    def _key(self, kind: bytes, column: str) -> bytes:
+    def _head(self, column: str) -> tuple[bytes, bytes]:
         try:
-            return _HEAD.pack(kind, self._columns[column])
+            return self._heads[column]
         except KeyError:
             raise UsageError(f"{column!r} is no column of strings of this log") from None

@@ -65,6 +65,13 @@ class Workspace:
         finally:
             os.close(handle)
 
+    def holder(self, role: str) -> int | None:
+        """The process that holds the role now; None where nobody does, 0 where it is just starting."""
+        if not self._lock(role).exists():
+            return None
+        with self.attempt(role) as free:
+            return None if free else int(self._lock(role).read_text().strip() or 0)
+
     def _lock(self, role: str) -> Path:
         return self.root / f"{role}.lock"
 

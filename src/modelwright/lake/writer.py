@@ -16,7 +16,17 @@ import msgspec
 from modelwright.core.errors import ConflictError, ContractError, UnknownEventError, WorkspaceError
 from modelwright.lake.counters import counters
 from modelwright.lake.identity import Identity, Known, id_key, identity_of
-from modelwright.lake.rows import EventRow, OutcomeRow, PredictionRow, Row, Value, pack, unpack_row
+from modelwright.lake.rows import (
+    EventRow,
+    OtherRow,
+    OutcomeRow,
+    PredictionRow,
+    Row,
+    Value,
+    events_table,
+    pack,
+    unpack_row,
+)
 from modelwright.lake.store import Transaction, seq_key
 
 if TYPE_CHECKING:
@@ -33,7 +43,6 @@ class Writer:
     def __init__(self, log: Log) -> None:
         self._log = log
         self._store = log.store
-        self._check = log.check
         self._rows: list[tuple[bytes, bytes]] = []
         self._ids: dict[bytes, Identity] = {}
         self._latest: dict[bytes, bytes] = {}
@@ -93,9 +102,10 @@ class Writer:
         """The last sequence number written, None while there is none."""
         return self._counters.head if self._counters.head > self._head_before else None
 
-    def known(self, id: str) -> Known | None:
-        """What the log holds under the id, rows of this block included; None for a new one."""
-        found = self.identity(id)
+    def known(self, id: str, event: str | None = None) -> Known | None:
+        """What the log holds under the id, another event's where it is named, rows of this block included; None for a
+        new one."""
+        found = self.identity(id, event)
         return None if found is None else Known(found.seq, found.digest, found.answer)
 
     def event(
@@ -116,25 +126,31 @@ class Writer:
         Raises `ContractError` for a value that is not of its field's kind, `ConflictError` for an id that is known:
         ask `known` first.
         """
-        checked = self._check.event(values)
-        time = self._log.time_place
-        if time is not None and checked[time] != at_us:
-            raise ContractError(
-                f"{self._log.schema.contract.time}: the event's time is {checked[time]} and it was given as {at_us} "
-                "microseconds; give one time",
-                self._log.schema.contract.time or "",
-            )
-        key = id_key(id)
-        if key in self._ids or self._txn.get(key, db=self._store.db("ids")) is not None:
-            raise ConflictError(f"id {id!r} is in the log already; an event is written once")
-        arrived_us = at_us if time is None else self._log.clock.now_us()
-        packed = pack(checked)
-        seq = self._counters.head + 1
+        checked = self._log.checks[None].values(values, at_us)
+        seq, arrived_us = self._number(None, id, at_us)
         self._add(EventRow(seq, id, at_us, live, arrived_us, list(checked)))
         self._counters.take("events")
-        self._ids[key] = Identity(seq, at_us, digest, answer, packed, live)
+        self._ids[id_key(id)] = Identity(seq, at_us, digest, answer, pack(checked), live)
         self._log.history.add_event(self._transaction, seq, at_us, checked)
         return seq
+
+    def other(self, event: str, id: str, at_us: int, values: Sequence[Any], *, digest: bytes, live: bool = True) -> int:
+        """Write a row of another event, by its name, and give its sequence number; as `event`, but that it never has an
+        answer or an outcome, so its values are not kept by its id."""
+        checked = self._log.checks[event].values(values, at_us)
+        seq, arrived_us = self._number(event, id, at_us)
+        self._add(OtherRow(event, seq, id, at_us, live, arrived_us, list(checked)))
+        self._counters.take(events_table(event))
+        self._ids[id_key(id, event)] = Identity(seq, at_us, digest, None, b"", live)
+        self._log.history.add_event(self._transaction, seq, at_us, checked, event)
+        return seq
+
+    def _number(self, event: str | None, id: str, at_us: int) -> tuple[int, int]:
+        """The next sequence number for a new id, and when it arrived. Raises `ConflictError` for an id that is known."""
+        if self.identity(id, event) is not None:
+            raise ConflictError(f"id {id!r} is in the log already; an event is written once")
+        timeless = self._log.checks[event].time_place is None
+        return self._counters.head + 1, at_us if timeless else self._log.clock.now_us()
 
     def answer(self, id: str, body: bytes) -> None:
         """Store the answer that is sent for the event, so that a repeat gets the same."""
@@ -159,7 +175,7 @@ class Writer:
         What is predicted of a whole number is an amount, so a float. Raises `ContractError` for a prediction that is
         not of the label's kind.
         """
-        checked = self._check.label(prediction, "prediction")
+        checked = self._log.label_check.value(prediction, "prediction")
         seq = self._counters.head + 1
         self._add(
             PredictionRow(seq, event_seq, id, at_us, made_us, release, role, checked, score, probabilities, features)
@@ -174,7 +190,7 @@ class Writer:
         microsecond after its event. Raises `UnknownEventError`, and `ContractError` for a value of another kind.
         """
         event = self._event(id)
-        checked = self._check.label(value)
+        checked = self._log.label_check.value(value)
         key, packed = id_key(id), pack(checked)
         if self.latest(key) == packed:
             return None
@@ -197,9 +213,9 @@ class Writer:
             return []
         return self._log.rows_between(self._txn, after, self._head_before)
 
-    def identity(self, id: str) -> Identity | None:
+    def identity(self, id: str, event: str | None = None) -> Identity | None:
         """All that is stored under an id, rows of this block included."""
-        key = id_key(id)
+        key = id_key(id, event)
         found = self._ids.get(key)
         if found is None:
             data = self._txn.get(key, db=self._store.db("ids"))

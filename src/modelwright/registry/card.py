@@ -27,6 +27,10 @@ def card(manifest: Manifest, contract: Contract, verdicts: Sequence[Verdict], ba
         f"- {manifest.rows:,} rows from {iso(manifest.trained_from_us)} to {iso(manifest.trained_until_us)}",
         f"- data version {manifest.data_version}",
         f"- {len(manifest.inputs)} inputs: {', '.join(column.name for column in manifest.inputs) or 'none'}",
+        *(
+            f"- history of {view.event} by {', '.join(view.by) or 'nothing (all rows)'}: {', '.join(view.features)}"
+            for view in manifest.views
+        ),
         "",
         "## Quality on the held-back tail",
         "",

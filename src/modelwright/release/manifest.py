@@ -5,6 +5,7 @@ from typing import Any, Literal
 import msgspec
 
 from modelwright.release.inputs import InputColumn
+from modelwright.spec.contract import Contract
 from modelwright.spec.label import LabelSpec
 from modelwright.spec.metric import METRICS, MetricSpec
 from modelwright.spec.view import ViewSpec
@@ -47,9 +48,10 @@ class FormFigures(msgspec.Struct, frozen=True, kw_only=True):
 class Manifest(msgspec.Struct, frozen=True, kw_only=True):
     """Everything about a release that is not a file of its own. The release's id is the hash of this.
 
-    `requires`: import names of libraries its runtime needs beyond the base install, with the installed version.
-    `forms`: every form that was tried, the fastest first; `equivalence` is of the one that is served.
-    `trained_until_us`, `rows`: the material. `metrics`: on the held-back tail, of the artefact in this folder.
+    `others`: the contracts of the other events that its views are over. `requires`: import names of libraries its runtime
+    needs beyond the base install, with the installed version. `forms`: every form that was tried, the fastest first;
+    `equivalence` is of the one that is served. `trained_until_us`, `rows`: the material. `metrics`: on the held-back
+    tail, of the artefact in this folder.
     """
 
     format: int = FORMAT
@@ -61,6 +63,7 @@ class Manifest(msgspec.Struct, frozen=True, kw_only=True):
     classes: tuple[bool | str, ...] = ()
     inputs: tuple[InputColumn, ...]
     views: tuple[ViewSpec, ...] = ()
+    others: tuple[Contract, ...] = ()
     requires: dict[str, str] = {}
     model: str = ""
     trained_from_us: int = 0

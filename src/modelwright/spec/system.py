@@ -1,7 +1,7 @@
 """`System`: the one declaration everything else is derived from. `app.system` adds the verbs (train, rehearse, run...)."""
 
 import difflib
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from datetime import timedelta
 from pathlib import Path
 from typing import Any, TypeVar
@@ -20,8 +20,8 @@ from modelwright.spec.view import FeatureView
 
 T = TypeVar("T")
 SETTINGS = (
-    "name", "event", "source", "features", "label", "model", "inputs", "metric", "gates", "retrain", "rollout", "validation",
-    "check", "seed",
+    "name", "event", "source", "history", "features", "label", "model", "inputs", "metric", "gates", "retrain", "rollout",
+    "validation", "check", "seed",
 )  # fmt: skip
 NOT_BUILT = frozenset({"prepare", "decide", "ask", "sink", "optimize", "alerts", "budget"})
 RESERVED_INPUTS = frozenset({"id", "release"})
@@ -32,8 +32,10 @@ class System:
 
     - `name`: names the state, the releases and the runs.
     - `event`: a class decorated with `@mw.event`; `source`: where its history comes from (`source.files(...)`).
-    - `features`: `FeatureView`s over that event; `label`: `mw.Label(...)`; `inputs`: the model's columns, by default the
-      event's columns except id, entity and time, then every feature under its own name.
+    - `features`: `FeatureView`s over that event, or over other events that have the view's key in common with it;
+      `history={Login: source.files(...)}`: where rows of the others come from, besides `POST /events/Login`.
+    - `label`: `mw.Label(...)`; `inputs`: the model's columns, by default the event's columns except id, entity and time,
+      then every feature under its own name.
     - `model`: anything with `fit` and `predict` (and `predict_proba` for classes). It is never fitted in place.
     - `metric`: what the loop steers by (default `roc_auc`, `accuracy`, `mae` by kind of label).
     - `gates`: what a candidate must pass; `retrain`: when to train one; `rollout`: how one becomes champion.
@@ -51,6 +53,7 @@ class System:
         label: LabelSpec,
         model: Any,
         source: Files | None = None,
+        history: Mapping[Any, Files] | None = None,
         features: Sequence[FeatureView] = (),
         inputs: Sequence[str] | None = None,
         metric: str | None = None,
@@ -84,7 +87,8 @@ class System:
             raise DeclarationError(f"System({name}, source={source!r}): declare it with source.files(...)")
         self.source = source
         self.features = self._several("features", features)
-        self._check_features()
+        self.others: tuple[Contract, ...] = self._check_features()
+        self.history = self._check_history(history or {})
         self.inputs = self._check_inputs(None if inputs is None else self._several("inputs", inputs))
         self.model = self._check_model(model)
         self.metric: MetricSpec = metric_named(
@@ -117,22 +121,49 @@ class System:
             raise DeclarationError(f"System({self.name}, {setting}={values!r}): give a list, [...], also of one")
         return tuple(values)
 
-    def _check_features(self) -> None:
-        seen: set[str] = set()
+    def _check_features(self) -> tuple[Contract, ...]:
+        """The contracts of the other events that views read, in the order they are first met."""
+        seen = {self.label.name, *self.contract.names}
+        others: dict[str, Contract] = {}
         for view in self.features:
             if not isinstance(view, FeatureView):
                 raise DeclarationError(f"System({self.name}, features=): {view!r} is no FeatureView")
-            if view.contract != self.contract:
-                raise DeclarationError(
-                    f"System({self.name}, features=): a view of {view.contract.name} in a system of "
-                    f"{self.contract.name}; views over other events are not built yet"
-                )
-            view.check_label(self.label.name, self.label.kind)
+            if view.contract == self.contract:
+                view.check_label(self.label.name, self.label.kind)
+            else:
+                view.check_asked(self.contract, self.label.name)
+                if others.setdefault(view.contract.name.casefold(), view.contract) != view.contract:
+                    raise DeclarationError(
+                        f"System({self.name}, features=): two different events are called {view.contract.name}; rename one"
+                    )
             doubled = seen & view.features.keys()
-            if doubled or self.label.name in view.features:
-                name = min(doubled or {self.label.name})
-                raise DeclarationError(f"System({self.name}, features=): two columns are called {name!r}; rename one")
+            if doubled:
+                raise DeclarationError(
+                    f"System({self.name}, features=): two columns are called {min(doubled)!r}; rename one"
+                )
             seen |= view.features.keys()
+        return tuple(others.values())
+
+    def _check_history(self, history: Mapping[Any, Files]) -> dict[str, Files]:
+        """The other events' sources by the event's name."""
+        if not isinstance(history, Mapping):
+            raise DeclarationError(
+                f"System({self.name}, history={history!r}): give sources by event, {{Login: source.files(...)}}"
+            )
+        sources: dict[str, Files] = {}
+        for event, source in history.items():
+            contract = contract_of(event)
+            where = f"System({self.name}, history={{{contract.name}: ...}})"
+            if contract == self.contract:
+                raise DeclarationError(f"{where}: that is the system's own event; its source is source=")
+            if contract not in self.others:
+                raise DeclarationError(
+                    f"{where}: no view reads it; add a FeatureView({contract.name}, ...) or leave it out"
+                )
+            if not isinstance(source, Files):
+                raise DeclarationError(f"{where}: {source!r} is no source; declare it with source.files(...)")
+            sources[contract.name] = source
+        return sources
 
     def _check_inputs(self, inputs: Sequence[str] | None) -> tuple[str, ...]:
         features = [name for view in self.features for name in view.features]

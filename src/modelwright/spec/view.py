@@ -7,6 +7,7 @@ import msgspec
 
 from modelwright.core.errors import DeclarationError
 from modelwright.spec.agg import NUMERIC_ONLY, READS_OWN, Aggregate
+from modelwright.spec.contract import Contract
 from modelwright.spec.event import contract_of
 
 ENTITY: Final = "(the event's entity)"
@@ -26,6 +27,8 @@ class ViewSpec(msgspec.Struct, frozen=True, kw_only=True):
 
 class FeatureView:
     """History of one key, as named features.
+
+    A view over another event than the system's is read by the columns of its key that both have.
 
     `by` is a column or a tuple of columns of the event; it defaults to the event's entity. An event without an entity,
     and `by=None`, have one global history. A column that is not the event's is the label's: outcomes become history
@@ -106,6 +109,36 @@ class FeatureView:
                 raise DeclarationError(
                     f"FeatureView({self.contract.name}, {name}=agg.{aggregate.kind}): a request does not bring its outcome"
                 )
+
+    def check_asked(self, asked: Contract, label: str) -> None:
+        """Raise `DeclarationError` where this view cannot be read for the event of a system that is another than its own:
+        the key, and what a feature reads of the request itself, must be columns of both."""
+        name = self.contract.name
+        if name == asked.name:
+            raise DeclarationError(f"FeatureView({name}): the system's event is another class of that name; rename one")
+        for column in self.by:
+            where = f"FeatureView({name}, by={column!r})"
+            self._check_shared(column, asked, where, f"a request is one {asked.name}: name a column of both")
+        for feature, aggregate in self.features.items():
+            where = f"FeatureView({name}, {feature}=agg.{aggregate.kind})"
+            if label in aggregate.columns() - set(self.contract.names):
+                raise DeclarationError(
+                    f"{where}: {label!r} is the outcome of {asked.name}; read it in a FeatureView({asked.name}, ...)"
+                )
+            if aggregate.kind in READS_OWN and aggregate.column in self.contract.names:
+                self._check_shared(
+                    aggregate.column, asked, where, "it reads the request's own value: use a column of both"
+                )
+        self.check_label(None)
+
+    def _check_shared(self, column: str, asked: Contract, where: str, remedy: str) -> None:
+        if column not in asked.names:
+            raise DeclarationError(f"{where}: {asked.name} has no field {column!r}; {remedy}")
+        theirs, ours = asked.field(column).kind, self.contract.field(column).kind
+        if theirs != ours:
+            raise DeclarationError(
+                f"{where}: {column} is {ours} in {self.contract.name} and {theirs} in {asked.name}; give it one type"
+            )
 
     def spec(self) -> ViewSpec:
         """The view as data."""

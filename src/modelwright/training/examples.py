@@ -14,7 +14,7 @@ import numpy as np
 import pyarrow as pa
 
 from modelwright.core.errors import TrainingError
-from modelwright.features.offline import compute
+from modelwright.features.offline import Others, compute
 from modelwright.features.plan import LabelColumn
 from modelwright.release.inputs import Rows
 from modelwright.spec.contract import Contract
@@ -85,13 +85,17 @@ def build_examples(
     label: LabelSpec,
     views: Sequence[ViewSpec],
     inputs: Sequence[str],
+    others: Others = (),
 ) -> Examples:
-    """Features for every event of the log, by the offline host. Tables as `lake.Log.events()` and `.outcomes()` give."""
+    """Features for every event of the log, by the offline host. Tables as `lake.Log.events()` and `.outcomes()` give;
+    `others` are the other events that views are over, with their rows."""
     assert contract.time is not None
     order = np.lexsort((events["_seq"].to_numpy(), events[contract.time].cast(pa.int64()).to_numpy()))
     events = events.take(pa.array(order))
     features = (
-        compute(views, contract, LabelColumn(label.name, label.kind), events, events, outcomes) if views else None
+        compute(views, contract, LabelColumn(label.name, label.kind), events, events, outcomes, others)
+        if views
+        else None
     )
     at_us = events[contract.time].cast(pa.int64()).to_numpy()
     position = {int(seq): place for place, seq in enumerate(events["_seq"].to_numpy())}

@@ -133,13 +133,77 @@ def test_a_source_is_declared(refusal):
     assert refusal(source="data.csv").endswith("source='data.csv'): declare it with source.files(...)")
 
 
-def test_a_view_of_another_event_is_refused(refusal):
-    @mw.event(time="at")
-    class Refund:
+@mw.event(id="login_id", entity="card_id", time="at")
+class Login:
+    login_id: str
+    card_id: str
+    at: datetime
+    amount: int
+    device: str
+
+
+def test_a_view_of_another_event_is_read_by_the_key_both_have(declare, payment):
+    views = [mw.FeatureView(payment, b=agg.count()), mw.FeatureView(Login, logins=agg.count(over="1d"))]
+    files = source.files("logins.csv")
+    system = declare(features=views, history={Login: files})
+    assert [contract.name for contract in system.others] == ["Login"]
+    assert system.history == {"Login": files}
+    assert system.inputs == ("amount", "country", "b", "logins")
+    assert declare(features=views).history == {}
+
+
+@pytest.mark.parametrize(
+    ("view", "said"),
+    [
+        ({"by": "device", "n": agg.count()}, "by='device'): Payment has no field 'device'; a request is one Payment"),
+        ({"by": "amount", "n": agg.count()}, "by='amount'): amount is int in Login and float in Payment"),
+        ({"n": agg.delta(agg.mean("amount"))}, "n=agg.delta): amount is int in Login and float in Payment"),
+        ({"n": agg.count(where="is_fraud")}, "'is_fraud' is the outcome of Payment; read it in a FeatureView(Payment"),
+        ({"n": agg.last("devise")}, "neither a column of Login nor the label; did you mean 'device'?"),
+        ({"country": agg.last("device")}, "two columns are called 'country'"),
+    ],
+)
+def test_a_view_of_another_event_that_cannot_be_is_refused(refusal, view, said):
+    assert said in refusal(features=[mw.FeatureView(Login, **view)])
+
+
+def test_the_request_s_own_value_is_a_column_of_both(refusal):
+    @mw.event(entity="card_id", time="at")
+    class Login:
+        card_id: str
+        at: datetime
+        tries: int
+
+    message = refusal(features=[mw.FeatureView(Login, more=agg.change("tries"))])
+    assert message.endswith("Payment has no field 'tries'; it reads the request's own value: use a column of both")
+
+
+def test_two_events_of_one_name_are_refused(refusal):
+    @mw.event(entity="card_id", time="at")
+    class Payment:
+        card_id: str
         at: datetime
 
-    message = refusal(features=[mw.FeatureView(Refund, n=agg.count())])
-    assert message.startswith("System(fraud, features=): a view of Refund in a system of Payment")
+    assert "the system's event is another class of that name" in refusal(
+        features=[mw.FeatureView(Payment, n=agg.count())]
+    )
+
+    @mw.event(entity="card_id", time="at")
+    class LOGIN:
+        card_id: str
+        at: datetime
+
+    views = [mw.FeatureView(Login, n=agg.count()), mw.FeatureView(LOGIN, m=agg.count())]
+    assert "two different events are called LOGIN" in refusal(features=views)
+
+
+def test_a_history_is_of_an_event_that_a_view_reads(refusal, payment):
+    files, views = source.files("logins.csv"), [mw.FeatureView(Login, n=agg.count())]
+    assert "no view reads it; add a FeatureView(Login, ...)" in refusal(history={Login: files})
+    assert "that is the system's own event; its source is source=" in refusal(history={payment: files})
+    assert "declare it with source.files(...)" in refusal(features=views, history={Login: "logins.csv"})
+    assert "give sources by event, {Login: source.files(...)}" in refusal(history=files)
+    assert "str is not an event class" in refusal(history={str: files})
 
 
 def test_what_is_no_view_is_named(refusal):

@@ -1,6 +1,6 @@
 """`modelwright ingest`: files into the log, bad rows into quarantine with the reason."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 from modelwright.app.wiring import open_log, workspace_of
@@ -9,26 +9,50 @@ from modelwright.ingest.files import Progress, Summary, ingest_files
 from modelwright.lake.log import Log
 from modelwright.spec.system import System
 
+Paths = Mapping[str | None, Sequence[Path]]
+"""Files by the event they are of: None for the system's own, else another one's name."""
 
-def ingest(system: System, paths: Sequence[Path] = (), progress: Progress | None = None) -> Summary:
-    """Bring `paths`, or the declared source, into the system's log. What is there already counts once."""
-    given = list(paths) or source_paths(system)
+
+def ingest(
+    system: System, paths: Sequence[Path] = (), progress: Progress | None = None, event: str | None = None
+) -> Summary:
+    """Bring `paths` into the system's log, or all that the system declares sources of. What is there already counts once.
+
+    `event` names the event they are of, where it is another than the system's own.
+    """
+    other = None if event in (None, system.contract.name) else _other(system, str(event))
+    given: Paths = {other: paths} if paths else source_paths(system)
+    if event is not None:
+        given = {of: files for of, files in given.items() if of == other}
+    if not given:
+        of = f" of {other}" if other else ""
+        setting = f"history={{{other}: source.files(...)}}" if other else "source=source.files(...)"
+        raise UsageError(f"System({system.name}) declares no source{of}; add {setting} or name files to ingest")
     with open_log(system, workspace_of(system)) as log:
         return into_log(system, log, given, progress)
 
 
-def into_log(system: System, log: Log, paths: Sequence[Path], progress: Progress | None = None) -> Summary:
+def into_log(system: System, log: Log, paths: Paths, progress: Progress | None = None) -> Summary:
     """The same into an open log, drained to the tables at once."""
+    summary = Summary()
     try:
-        return ingest_files(log, system.contract, system.label, paths, progress)
+        for event, files in paths.items():
+            label = system.label if event is None else None
+            ingest_files(log, log.schema.contract_of(event), label, files, progress, event=event, summary=summary)
     finally:
         log.drain()
+    return summary
 
 
-def source_paths(system: System) -> list[Path]:
-    """The files of the declared source; UsageError where none is declared."""
-    if system.source is None:
-        raise UsageError(
-            f"System({system.name}) declares no source; add source=source.files(...) or name files to ingest"
-        )
-    return system.source.paths(system.home)
+def source_paths(system: System) -> Paths:
+    """The files of every declared source."""
+    sources = {None: system.source} | dict(system.history)
+    return {event: source.paths(system.home) for event, source in sources.items() if source is not None}
+
+
+def _other(system: System, event: str) -> str:
+    known = [contract.name for contract in system.others]
+    if event not in known:
+        events = ", ".join([system.contract.name, *known])
+        raise UsageError(f"{event} is no event of System({system.name}); its events are {events}")
+    return event

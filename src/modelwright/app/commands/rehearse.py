@@ -48,7 +48,7 @@ def rehearse(
     began = time.perf_counter()
     main = workspace_of(system)
     with open_log(system, main) as log:
-        if system.source is not None:
+        if system.source is not None or system.history:
             watcher.step("reading the source")
             into_log(system, log, source_paths(system))
         watcher.step("computing features, each as of its own moment")

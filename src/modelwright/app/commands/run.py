@@ -93,7 +93,7 @@ def _live(system: System, workspace: Workspace, sock: socket.socket, options: Ru
     console = terminal(quiet=options.json)
     with Runner(system, log, clock, sock, console, mode="live") as runner:
         _tell_address(runner, options)
-        if system.source is not None:
+        if system.source is not None or system.history:
             runner.say("starting", "reading the source")
             into_log(system, log, source_paths(system))
         runner.say("starting", "training the first release")

@@ -40,7 +40,7 @@ def train(system: System, progress: Any = lambda step: None, clock: Clock | None
     workspace = workspace_of(system)
     began = time.perf_counter()
     with workspace.exclusive("training"), open_log(system, workspace, clock) as log:
-        if system.source is not None:
+        if system.source is not None or system.history:
             progress("reading the source")
             into_log(system, log, source_paths(system))
         progress("computing features")
