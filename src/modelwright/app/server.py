@@ -51,6 +51,7 @@ class ServerConfig(msgspec.Struct, kw_only=True):
     workspace: str
     contract: Contract
     label: LabelSpec
+    others: tuple[Contract, ...] = ()
     fd: int
     replay: bool = False
 
@@ -169,7 +170,8 @@ def main(config_path: str) -> int:
     workspace = Workspace(Path(config.workspace))
     event_clock = SimulatedClock() if config.replay else None
     clock: Clock = event_clock or SystemClock()
-    log = Log.open(workspace, LogSchema(config.contract, config.label.name, config.label.kind), clock)
+    schema = LogSchema(config.contract, config.label.name, config.label.kind, config.others)
+    log = Log.open(workspace, schema, clock)
 
     def failed(release: str, error: str) -> None:
         for row in roll_back(log.journal, clock.now_us(), release, error, {"errors": 1}):

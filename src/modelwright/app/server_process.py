@@ -34,6 +34,7 @@ class ServerProcess:
             workspace=str(workspace.root),
             contract=system.contract,
             label=system.label,
+            others=system.others,
             fd=sock.fileno(),
             replay=replay,
         )

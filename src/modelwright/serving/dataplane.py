@@ -26,7 +26,7 @@ from modelwright.core.errors import (
 )
 from modelwright.ingest.identity import row_digest
 from modelwright.lake.log import Log
-from modelwright.lake.rows import EventRow, OutcomeRow
+from modelwright.lake.rows import EventRow, OtherRow, OutcomeRow
 from modelwright.lake.writer import Writer
 from modelwright.release.folder import Release
 from modelwright.serving.live import Hosts, LiveRelease
@@ -46,12 +46,24 @@ FORGET_AFTER = 5_000
 
 
 class Event(msgspec.Struct, gc=False):
-    """One decoded event: values in the contract's order with times as microseconds."""
+    """One decoded event: values in the contract's order with times as microseconds. `other` names another event than the
+    system's own."""
 
     id: str
     at_us: int
     values: list[Any]
     digest: bytes
+    other: str | None = None
+
+
+class _Form:
+    """Where the parts of an event stand in its values."""
+
+    def __init__(self, contract: Contract) -> None:
+        self.names = contract.names
+        self.times = [place for place, field in enumerate(contract.fields) if field.kind == "time"]
+        self.time = contract.names.index(contract.time or "")
+        self.id = contract.names.index(contract.id) if contract.id is not None else None
 
 
 class _Scoring(msgspec.Struct, gc=False):
@@ -94,10 +106,8 @@ class Dataplane:
         self._event_clock = event_clock
         self._cursor = log.head()
         self._shadow: list[_Scoring] = []
-        self._names = contract.names
-        self._times = [place for place, field in enumerate(contract.fields) if field.kind == "time"]
-        self._time = contract.names.index(contract.time or "")
-        self._id = contract.names.index(contract.id) if contract.id is not None else None
+        self.others = log.schema.others
+        self._forms = {None: _Form(contract)} | {other.name: _Form(other) for other in self.others}
         self._classes: dict[str, tuple[str, ...]] = {}
 
     # Releases.
@@ -106,7 +116,14 @@ class Dataplane:
         """Make a release ready: its views are built from the log to its head before it is eligible."""
         if release.contract != self.contract:
             raise ReleaseError(f"release {release.name} is of another contract; train one for this declaration")
-        self.log.history.require([view.by for view in release.manifest.views])
+        for event in (None, *release.manifest.others):
+            if event is not None and event not in self.others:
+                raise ReleaseError(
+                    f"release {release.name} is of another contract of {event.name}; train one for this declaration"
+                )
+            name = (event or self.contract).name
+            bys = [view.by for view in release.manifest.views if view.event == name]
+            self.log.history.require(bys, None if event is None else name)
         return LiveRelease(release, self.hosts.host(release), self.contract)
 
     def swap(self, champion: LiveRelease | None, previous: LiveRelease | None, challenger: LiveRelease | None) -> None:
@@ -123,32 +140,34 @@ class Dataplane:
 
     # Decoding.
 
-    def event_of(self, body: msgspec.Struct) -> Event:
-        """A decoded body (an instance of the contract's struct) as an event.
+    def event_of(self, body: msgspec.Struct, other: str | None = None) -> Event:
+        """A decoded body (an instance of the contract's struct, or of the `other` event's of that name) as an event.
 
         Raises `ContractError` for a time ahead of the clock.
         """
+        form = self._forms[other]
         values = list(msgspec.structs.astuple(body))
-        reserved = values.pop() if len(values) > len(self._names) else None
-        for place in self._times:
+        reserved = values.pop() if len(values) > len(form.names) else None
+        for place in form.times:
             if values[place] is not None:
                 values[place] = to_us(values[place])
                 if not FIRST_US <= values[place] <= LAST_US:
-                    name = self._names[place]
+                    name = form.names[place]
                     raise ContractError(f"{name}: in UTC, the time is outside the years 1 to 9999", name)
-        at_us = values[self._time]
+        at_us = values[form.time]
         if self._event_clock is not None:
             self._event_clock.advance(at_us)
         elif at_us > self.clock.now_us() + FUTURE_US:
-            name = self.contract.time or ""
+            name = form.names[form.time]
             raise ContractError(f"{name}: the event's time is more than 5 minutes ahead of the clock", name)
-        id = str(values[self._id]) if self._id is not None else reserved or uuid.uuid4().hex
-        return Event(id, at_us, values, row_digest(values))
+        id = str(values[form.id]) if form.id is not None else reserved or uuid.uuid4().hex
+        return Event(id, at_us, values, row_digest(values), other)
 
     # Batches.
 
     def work(self, jobs: Sequence[tuple[str, Any]]) -> list[Any]:
-        """Work off jobs in one transaction, outcomes of known events first; an answer or a `ModelwrightError` for each.
+        """Work off jobs in one transaction, outcomes of known events and other events first; an answer or a
+        `ModelwrightError` for each.
 
         A job is ("predict", events), ("event", events) or ("outcome", outcome bodies); its answer a list with one
         encoded `Answer` or an `Accepted` for each entry. Whatever fails in one job leaves the others alone, and what a failed job
@@ -195,14 +214,15 @@ class Dataplane:
 
     @staticmethod
     def _in_order(write: Writer, jobs: Sequence[tuple[str, Any]]) -> list[int]:
-        """Requests in flight together have no order of their own: an outcome that is here counts for the predictions
-        that are, unless its own event is among them."""
+        """Requests in flight together have no order of their own: a row of another event that is here counts for the
+        predictions that are, and an outcome too, unless its own event is among them."""
         outcomes = [number for number, (kind, _) in enumerate(jobs) if kind == "outcome"]
-        if not outcomes or len(outcomes) == len(jobs):
+        others = {number for number, (kind, rows) in enumerate(jobs) if kind == "event" and rows and rows[0].other}
+        if len(outcomes) + len(others) in (0, len(jobs)):
             return list(range(len(jobs)))
         early = {number for number in outcomes if all(write.known(body.id) is not None for body in jobs[number][1])}
-        events = [number for number, (kind, _) in enumerate(jobs) if kind != "outcome"]
-        return [*sorted(early), *events, *(number for number in outcomes if number not in early)]
+        events = [number for number, (kind, _) in enumerate(jobs) if kind != "outcome" and number not in others]
+        return [*sorted(early | others), *events, *(number for number in outcomes if number not in early)]
 
     def _catch_up(self, write: Writer) -> None:
         if write.head - self._cursor > FORGET_AFTER:
@@ -211,19 +231,24 @@ class Dataplane:
             for row in write.rows_since(self._cursor):
                 if isinstance(row, EventRow):
                     self.hosts.event(row.seq, row.at_us, row.values)
+                elif isinstance(row, OtherRow):
+                    self.hosts.event(row.seq, row.at_us, row.values, row.event)
                 elif isinstance(row, OutcomeRow):
                     values = write.event_values(row.id)[2]
                     self.hosts.outcome(row.seq, row.event_seq, row.known_us, row.value, values)
         self._cursor = write.head
 
     def _take_event(self, write: Writer, event: Event) -> Accepted:
-        known = write.known(event.id)
+        known = write.known(event.id, event.other)
         if known is not None:
             self._same(event, known.digest)
             self.counters.repeats += 1
             return Accepted(event.id, True)
-        seq = write.event(event.id, event.at_us, event.values, digest=event.digest)
-        self.hosts.event(seq, event.at_us, event.values)
+        if event.other is None:
+            seq = write.event(event.id, event.at_us, event.values, digest=event.digest)
+        else:
+            seq = write.other(event.other, event.id, event.at_us, event.values, digest=event.digest)
+        self.hosts.event(seq, event.at_us, event.values, event.other)
         self.counters.events += 1
         return Accepted(event.id, False)
 

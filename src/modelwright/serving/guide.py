@@ -1,5 +1,6 @@
 """/docs: how to call this system, as one page made from its contract. No script, nothing from elsewhere."""
 
+from collections.abc import Sequence
 from html import escape
 from typing import Any
 
@@ -21,13 +22,16 @@ th{color:var(--dim);font-weight:500}
 _EXAMPLE: dict[str, Any] = {"float": 12.5, "int": 3, "bool": True, "str": "text", "time": "2026-01-31T12:00:00Z"}
 
 
-def guide(name: str, contract: Contract) -> bytes:
-    """The page as UTF-8."""
-    rows = "".join(_row(field) for field in contract.fields)
-    event = msgspec.json.encode({field.name: _example(field) for field in contract.fields}).decode()
+def guide(name: str, contract: Contract, others: Sequence[Contract] = ()) -> bytes:
+    """The page as UTF-8. `others` are the other events whose history is taken."""
+    history = "".join(
+        f'{_members(other)}<p>{escape(other.description)}</p><pre>curl -X POST "$URL/events/{escape(other.name)}" '
+        f"-d '{_body(other)}'</pre>"
+        for other in others
+    )
     routes = "".join(
         f"<tr><td><code>{escape(method.upper())} {escape(path)}</code></td><td>{escape(what['summary'])}</td></tr>"
-        for path, methods in openapi(name, contract)["paths"].items()
+        for path, methods in openapi(name, contract, others)["paths"].items()
         for method, what in methods.items()
     )
     title = escape(name)
@@ -38,11 +42,25 @@ def guide(name: str, contract: Contract) -> bytes:
 <h2>Routes</h2><table>{routes}</table>
 <p>Bodies are one object or a list. Errors are problem JSON (RFC 9457) naming the field. The whole description is
 <a href="openapi.json">openapi.json</a>; the console is <a href="./">here</a>.</p>
-<h2>{escape(contract.name)}</h2><table><tr><th>member</th><th>kind</th><th>required</th><th>limits</th></tr>{rows}</table>
-<h2>Predict</h2><pre>curl -X POST "$URL/predict" -d '{escape(event, quote=False)}'</pre>
+{_members(contract)}
+<h2>Predict</h2><pre>curl -X POST "$URL/predict" -d '{_body(contract)}'</pre>
 <h2>Tell what became of it</h2><pre>{outcome}</pre>
+{history}
 </body></html>"""
     return page.encode()
+
+
+def _members(contract: Contract) -> str:
+    rows = "".join(_row(field) for field in contract.fields)
+    return (
+        f"<h2>{escape(contract.name)}</h2><table><tr><th>member</th><th>kind</th><th>required</th><th>limits</th></tr>"
+        f"{rows}</table>"
+    )
+
+
+def _body(contract: Contract) -> str:
+    event = msgspec.json.encode({field.name: _example(field) for field in contract.fields}).decode()
+    return escape(event, quote=False)
 
 
 def _row(field: Field) -> str:

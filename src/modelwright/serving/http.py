@@ -9,7 +9,8 @@ import sys
 import time
 import traceback
 from collections.abc import Awaitable, Callable, MutableMapping
-from typing import Any
+from functools import partial
+from typing import Any, NamedTuple
 
 import msgspec
 
@@ -38,6 +39,30 @@ JSON = (b"content-type", b"application/json")
 PROBLEM = (b"content-type", b"application/problem+json")
 
 
+class _Posted(NamedTuple):
+    """A POST route: the kind of its jobs, its decoders, and what makes an entry of a decoded body."""
+
+    kind: str
+    one: msgspec.json.Decoder[Any]
+    many: msgspec.json.Decoder[Any]
+    take: Callable[[Any], Any]
+
+
+def _routes(plane: Dataplane) -> dict[str, _Posted]:
+    def route(kind: str, body: Any, take: Callable[[Any], Any]) -> _Posted:
+        return _Posted(kind, msgspec.json.Decoder(body), msgspec.json.Decoder(list[body]), take)
+
+    event = plane.contract.struct()
+    routes = {
+        "/predict": route("predict", event, plane.event_of),
+        "/events": route("event", event, plane.event_of),
+        "/outcomes": route("outcome", OutcomeBody, plane.outcome_of),
+    }
+    for other in plane.others:
+        routes[f"/events/{other.name}"] = route("event", other.struct(), partial(plane.event_of, other=other.name))
+    return routes
+
+
 class HttpApp:
     """The ASGI application of one worker. `pages` are further GET routes (the console), given by whoever wires it."""
 
@@ -47,18 +72,11 @@ class HttpApp:
         self._plane = plane
         self._name = name
         self._notes = notes or []
-        struct: Any = plane.contract.struct()
-        self._decoders: dict[tuple[bool, bool], msgspec.json.Decoder[Any]] = {
-            (False, False): msgspec.json.Decoder(struct),
-            (False, True): msgspec.json.Decoder(list[struct]),
-            (True, False): msgspec.json.Decoder(OutcomeBody),
-            (True, True): msgspec.json.Decoder(list[OutcomeBody]),
-        }
+        self._post = _routes(plane)
         self._encode = msgspec.json.Encoder().encode
         self._batch: list[tuple[tuple[str, list[Any]], asyncio.Future[Any]]] = []
         self._latency = Latency()
         self._responses: dict[tuple[str, int], int] = {}
-        self._post = {"/predict": "predict", "/events": "event", "/outcomes": "outcome"}
         self._get: dict[str, Callable[[], tuple[int, bytes, bytes]]] = {
             "/healthz": lambda: (200, b"application/json", b'{"alive":true}'),
             "/readyz": self._ready,
@@ -67,9 +85,13 @@ class HttpApp:
                 b"text/plain; version=0.0.4",
                 exposition(plane, self._latency, self._responses).encode(),
             ),
-            "/openapi.json": lambda: (200, b"application/json", self._encode(openapi(name, plane.contract))),
+            "/openapi.json": lambda: (
+                200,
+                b"application/json",
+                self._encode(openapi(name, plane.contract, plane.others)),
+            ),
         }
-        described = guide(name, plane.contract)
+        described = guide(name, plane.contract, plane.others)
         self._get["/docs"] = lambda: (200, b"text/html; charset=utf-8", described)
         for path, (kind, page) in (pages or {}).items():
             self._get[path] = lambda kind=kind, page=page: (200, kind, page())  # type: ignore[misc]  # bound per route
@@ -81,11 +103,11 @@ class HttpApp:
         began = time.perf_counter()
         path = scope["path"]
         try:
-            kind = self._post.get(path)
-            if kind is not None and scope["method"] == "POST":
+            posted = self._post.get(path)
+            if posted is not None and scope["method"] == "POST":
                 body = await read_body(scope, receive)
                 began = time.perf_counter()
-                status, headers, payload = 200, [JSON], await self._work(kind, body)
+                status, headers, payload = 200, [JSON], await self._work(posted, body)
             elif path in self._get and scope["method"] in ("GET", "HEAD"):
                 status, content_type, payload = self._get[path]()
                 headers = [(b"content-type", content_type)]
@@ -104,7 +126,7 @@ class HttpApp:
         await send({"type": "http.response.body", "body": b"" if scope["method"] == "HEAD" else payload})
         route = path if path in self._post or path in self._get else "other"
         self._responses[route, status] = self._responses.get((route, status), 0) + 1
-        if kind is not None:
+        if posted is not None:
             self._latency.observe(route, time.perf_counter() - began)
 
     def _refuse(self, path: str, method: str) -> HttpError:
@@ -113,22 +135,20 @@ class HttpApp:
             return HttpError(405, f"{path} takes {allowed.decode()}, not {method}", ((b"allow", allowed),))
         return HttpError(404, f"no route {path}; see /openapi.json")
 
-    async def _work(self, kind: str, body: bytes) -> bytes:
-        entries, many = self._decode(kind, body)
+    async def _work(self, posted: "_Posted", body: bytes) -> bytes:
+        entries, many = self._decode(posted, body)
         loop = asyncio.get_running_loop()
         future: asyncio.Future[Any] = loop.create_future()
         if not self._batch:
             loop.call_soon(self._gather, loop, 0)
-        self._batch.append(((kind, entries), future))
+        self._batch.append(((posted.kind, entries), future))
         answers = await future
         return self._encode(answers if many else answers[0])
 
-    def _decode(self, kind: str, body: bytes) -> tuple[list[Any], bool]:
+    def _decode(self, posted: "_Posted", body: bytes) -> tuple[list[Any], bool]:
         many = body.lstrip()[:1] == b"["
-        outcomes = kind == "outcome"
-        decoder = self._decoders[outcomes, many]
         try:
-            decoded = decoder.decode(body)
+            decoded = (posted.many if many else posted.one).decode(body)
         except msgspec.ValidationError as error:
             raise contract_error(error) from None
         except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
@@ -138,11 +158,10 @@ class HttpApp:
             raise HttpError(413, f"{len(entries)} entries; at most {ROWS_LIMIT} in one request")
         if not entries:
             raise ContractError("the list is empty; send at least one entry")
-        take: Callable[[Any], Any] = self._plane.outcome_of if outcomes else self._plane.event_of
         taken = []
         for place, entry in enumerate(entries):
             try:
-                taken.append(take(entry))
+                taken.append(posted.take(entry))
             except ContractError as error:
                 raise (ContractError(f"{error} (entry {place})", error.field) if many else error) from None
         return taken, many

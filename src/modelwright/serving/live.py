@@ -36,7 +36,8 @@ class Hosts:
         if key not in self._hosts:
             label = release.manifest.label
             column = LabelColumn(label.name, label.kind)
-            self._hosts[key] = OnlineHost(views, self._contract, column, self._strings, self._history)
+            others = release.manifest.others
+            self._hosts[key] = OnlineHost(views, self._contract, column, self._strings, self._history, others)
         return self._hosts[key]
 
     def keep(self, releases: Sequence[Release]) -> None:
@@ -44,10 +45,10 @@ class Hosts:
         wanted = {msgspec.json.encode(release.manifest.views) for release in releases}
         self._hosts = {key: host for key, host in self._hosts.items() if key in wanted}
 
-    def event(self, seq: int, at_us: int, values: Sequence[Any]) -> None:
-        """Every host sees every event."""
+    def event(self, seq: int, at_us: int, values: Sequence[Any], other: str | None = None) -> None:
+        """Every host sees every event, and every row of others by their event's name."""
         for host in self._hosts.values():
-            host.append_event(seq, at_us, values)
+            host.append_event(seq, at_us, values, other)
 
     def outcome(self, seq: int, event_seq: int, known_us: int, outcome: Any, values: Sequence[Any]) -> None:
         """Every host sees every outcome."""

@@ -1,5 +1,6 @@
 """The OpenAPI description of a system's routes, from its contract."""
 
+from collections.abc import Sequence
 from typing import Any
 
 import msgspec
@@ -10,11 +11,11 @@ from modelwright.serving.problems import Problem
 from modelwright.spec.contract import Contract
 
 
-def openapi(name: str, contract: Contract) -> dict[str, Any]:
-    """OpenAPI 3.1, as a dictionary."""
-    struct = contract.struct()
-    (event, answer, accepted, outcome, problem), parts = msgspec.json.schema_components(
-        [struct, Answer, Accepted, OutcomeBody, Problem], ref_template="#/components/schemas/{name}"
+def openapi(name: str, contract: Contract, others: Sequence[Contract] = ()) -> dict[str, Any]:
+    """OpenAPI 3.1, as a dictionary. `others` are the other events whose history is taken."""
+    structs = [contract.struct(), *(other.struct() for other in others)]
+    (answer, accepted, outcome, problem, event, *of_others), parts = msgspec.json.schema_components(
+        [Answer, Accepted, OutcomeBody, Problem, *structs], ref_template="#/components/schemas/{name}"
     )
 
     def one_or_many(schema: dict[str, Any]) -> dict[str, Any]:
@@ -48,6 +49,10 @@ def openapi(name: str, contract: Contract) -> dict[str, Any]:
         "paths": {
             "/predict": post("Predict one event or a list, and log them", event, answer, 409),
             "/events": post("Log events without a prediction", event, accepted, 409),
+            **{
+                f"/events/{other.name}": post(f"Log rows of {other.name}, history for predictions", body, accepted, 409)
+                for other, body in zip(others, of_others, strict=True)
+            },
             "/outcomes": post("Tell what became of events", outcome, accepted, 404),
             "/healthz": get("Is the process alive"),
             "/readyz": get("Can it answer, and with which release"),

@@ -155,7 +155,8 @@ def rows_of_events(system: System, log: Log, release: Release, events: pa.Table,
         promote_options="permissive",
     )
     label = LabelColumn(system.label.name, system.label.kind)
-    features = compute(views, system.contract, label, joined, events, log.outcomes())
+    others = [(contract, log.events(contract.name)) for contract in release.manifest.others]
+    features = compute(views, system.contract, label, joined, events, log.outcomes(), others)
     return input_blocks(events, features, names)[0]
 
 

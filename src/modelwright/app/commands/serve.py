@@ -35,7 +35,7 @@ def serve(release: Path, workspace: Path | None, host: str, port: int, *, json: 
         raise UsageError(f"{release} is no folder, nor a release in {space.releases}; give a release folder")
     opened = open_release(folder)
     label = opened.manifest.label
-    schema = LogSchema(opened.contract, label.name, label.kind)
+    schema = LogSchema(opened.contract, label.name, label.kind, opened.manifest.others)
     with listen(host, port) as sock, space.exclusive("run"), Log.open(space, schema, SystemClock()) as log:
         plane = Dataplane(log, opened.contract, label, log.clock)
         plane.swap(plane.prepare(opened), None, None)
