@@ -27,20 +27,23 @@ _Placed = tuple[int, int, Row]
 
 
 def features_at(
-    view: ViewSpec, contract: Contract, label: str | None, events: Sequence[Row], outcomes: Sequence[Row], request: Row
-) -> dict[str, Any]:
-    """Every feature of one request; missing is None. `label` is the outcome's column."""
-    at = _us(request[contract.time or ""])
-    windows = _windows(view, contract, label, events, outcomes, request)
+    view: ViewSpec, contract: Contract, label: str | None, events: Sequence[Row], outcomes: Sequence[Row], request: Row,
+    asked: Contract | None = None,
+) -> dict[str, Any]:  # fmt: skip
+    """Every feature of one request; missing is None. `label` is the outcome's column. `asked` is the request's contract,
+    where the view is over another event than that."""
+    at = _us(request[(asked or contract).time or ""])
+    windows = _windows(view, contract, label, events, outcomes, request, asked)
     return {name: _answer(view.features[name], rows, at, request) for name, rows in windows.items()}
 
 
 def magnitudes_at(
-    view: ViewSpec, contract: Contract, label: str | None, events: Sequence[Row], outcomes: Sequence[Row], request: Row
-) -> dict[str, float]:
+    view: ViewSpec, contract: Contract, label: str | None, events: Sequence[Row], outcomes: Sequence[Row], request: Row,
+    asked: Contract | None = None,
+) -> dict[str, float]:  # fmt: skip
     """The sum of absolute values in each numeric feature's window, for `within_promise`."""
     magnitudes = {}
-    for name, rows in _windows(view, contract, label, events, outcomes, request).items():
+    for name, rows in _windows(view, contract, label, events, outcomes, request, asked).items():
         values = [row[2].get(view.features[name].column or "") for row in rows]
         numbers = [abs(value) for value in values if isinstance(value, int | float) and not _missing(value)]
         magnitudes[name] = _rounded(sum(map(Fraction, numbers), Fraction(0)))
@@ -48,10 +51,11 @@ def magnitudes_at(
 
 
 def _windows(
-    view: ViewSpec, contract: Contract, label: str | None, events: Sequence[Row], outcomes: Sequence[Row], request: Row
-) -> dict[str, list[_Placed]]:
+    view: ViewSpec, contract: Contract, label: str | None, events: Sequence[Row], outcomes: Sequence[Row], request: Row,
+    asked: Contract | None,
+) -> dict[str, list[_Placed]]:  # fmt: skip
     """The rows that enter each feature, in order."""
-    at = _us(request[contract.time or ""])
+    at = _us(request[(asked or contract).time or ""])
     limit = request["_seq"] if request.get("_live") and "_seq" in request else math.inf
     key = _key(view, request)
     past_events = [] if key is None else _past_events(view, contract, events, key, at, limit)
