@@ -24,7 +24,8 @@ def frozen_answers(system: System, history: History, release: Release) -> dict[s
         .append_column("_event_seq", pa.array(of, pa.int64()))
         .append_column("_live", pa.array(np.zeros(len(of), dtype=bool)))
     )
-    material = make_material(events, outcomes, system)
+    others = [(other.contract, other.rows) for other in history.others]
+    material = make_material(events, outcomes, system, others)
     try:
         said = release.predict(material.rows_for(release.manifest).take(slice(history.start, None)))
     except ReleaseError:
