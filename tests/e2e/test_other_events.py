@@ -98,12 +98,13 @@ def server(trained, serve):
     return serve(trained[2])
 
 
-def test_a_log_of_before_takes_the_new_history_without_starting_over(trained):
+def test_a_log_of_before_takes_the_new_history_without_starting_over(trained, modelwright):
     file, home, _ = trained
     with closing(open_log(mw.load(file), Workspace(home), readonly=True)) as log:
         counts = log.counts()
         assert log.events("Login").num_rows == counts["others"] > 1_000
         rows = log.tail(0, 10**6)
+    assert modelwright("status", file, "--json", home=home).json["others"] == counts["others"]
     assert [row.seq for row in rows] == list(range(1, len(rows) + 1))
     assert [isinstance(row, OtherRow) for row in rows] == sorted(isinstance(row, OtherRow) for row in rows)
 

@@ -70,7 +70,7 @@ system = mw.System(
     gates=[gate.metric("accuracy", at_least=0.6), gate.better_than("baseline")],
     retrain=[retrain.every("14d"), retrain.on_decay(drop=0.1, rows=60)],
     rollout=rollout.shadow(pairs=30, margin=0.05, within="10d"),
-    check="6h",
+    check="10m",
 )
 
 

@@ -293,6 +293,7 @@ def _status(options: argparse.Namespace) -> int:
             ("events", f"{answer.events:,}"),
             ("predictions", f"{answer.predictions:,}"),
             ("outcomes", f"{answer.outcomes:,}"),
+            *([("rows of other events", f"{answer.others:,}")] if answer.others else []),
             ("quarantined", f"{answer.quarantined:,}"),
             ("drifted columns", ", ".join(drifted) or "none"),
             ("parity", parity_line(answer.parity)),

@@ -119,6 +119,7 @@ function showFacts({ counts, requests_per_second, journal_rows, parity, now }) {
     fact("Events", count(counts.events)),
     fact("Predictions", count(counts.predictions)),
     fact("Outcomes", count(counts.outcomes)),
+    ...(counts.others === undefined ? [] : [fact("Rows of other events", count(counts.others))]),
     fact("Journal rows", count(journal_rows)),
     parityFact(parity),
     fact("Clock, UTC", clockTime(when(now)), el("small", {}, day(when(now)))),

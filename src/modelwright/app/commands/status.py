@@ -16,7 +16,7 @@ from modelwright.spec.system import System
 
 
 class Status(msgspec.Struct, kw_only=True):
-    """What `status --json` prints: counts are of what is in the log."""
+    """What `status --json` prints: counts are of what is in the log; `others` are the rows of other events."""
 
     system: str
     champion: dict[str, Any] | None
@@ -24,6 +24,7 @@ class Status(msgspec.Struct, kw_only=True):
     events: int
     predictions: int
     outcomes: int
+    others: int
     metric: str
     live: float | None
     drift: dict[str, Any] | None
@@ -48,6 +49,7 @@ def status(system: System, of: Trial | None = None) -> Status:
             events=counts["events"],
             predictions=counts["predictions"],
             outcomes=counts["outcomes"],
+            others=counts.get("others", 0),
             metric=system.metric.name,
             live=live,
             drift=drift,
