@@ -36,9 +36,9 @@ class Login:
     when: datetime
     id: str
     tries: int | None
-    card: str | None
     amount: float | None
     country: str | None
+    card: str | None
 
 
 OWN, OTHER = contract_of(Payment), contract_of(Login)

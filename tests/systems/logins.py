@@ -1,6 +1,6 @@
 """Will a card payment be disputed? What decides it is the card's logins: another event, with files of its own.
 
-Some logins have the id of a payment, some come twice, some fall on the instant of a payment or between decisions.
+Some logins have the id of a payment, some come twice, one has another's id, some fall on the instant of a payment.
 """
 
 import csv
@@ -98,7 +98,7 @@ def write_history(folder: Path, rows: int = 1_200) -> None:
     (folder / "logins").mkdir(exist_ok=True)
     names = ["login_id", "card", "when", "country", "device", "amount"]
     write(folder / "logins/1.csv", names, logins[half:])
-    write(folder / "logins/2.csv", names, [*logins[: half + 20], ["l3", "c1", "2024-01-01", "XX", "", ""]])
+    write(folder / "logins/2.csv", names, [*logins[: half + 20], [f"l{half + 30}", "c1", "2024-02-25", "XX", "", ""]])
 
 
 def write(file: Path, names: list[str], rows: list[list[object]]) -> None:

@@ -7,6 +7,7 @@ import pyarrow as pa
 import pytest
 
 import modelwright as mw
+from modelwright.app import replay
 from modelwright.app.replay import History
 from modelwright.app.wiring import open_log
 from modelwright.core.clock import iso
@@ -22,7 +23,7 @@ def played(declare):
 
     def history(replace=None):
         system = mw.load(declare("logins", replace))
-        return system, History(system, system.home / "payments.csv", 0.5)
+        return system, History(system, system.home / "payments.csv", 0.3)
 
     return history
 
@@ -83,3 +84,47 @@ def test_an_event_without_a_declared_source_has_nothing_to_play(played):
     assert other.rows.num_rows == len(other.at_us) == 0
     assert other.rows.schema.field("when").type == pa.timestamp("us", "UTC")
     assert {path for _, _, path, _ in history.requests()} == {"/predict", "/outcomes"}
+
+
+class Sent:
+    """Stands for serving: notes what it is sent, by any connection."""
+
+    def __init__(self, bodies):
+        self.bodies = bodies
+
+    def __call__(self, address):
+        return self
+
+    def send(self, path, body):
+        rows = json.loads(body)
+        assert not isinstance(rows, list) or 1 < len(rows) <= replay.AT_ONCE
+        self.bodies += [(path, json.dumps(row)) for row in (rows if isinstance(rows, list) else [rows])]
+
+    def receive(self): ...
+
+    def close(self): ...
+
+
+@pytest.mark.parametrize("at_once", [1_000, 2])
+def test_other_events_are_sent_in_time_and_are_no_reason_to_decide(played, monkeypatch, at_once):
+    system, history = played()
+    monkeypatch.setattr(replay, "AT_ONCE", at_once)
+
+    def points():
+        bodies, decided = [], []
+        monkeypatch.setattr(replay, "Connection", Sent(bodies))
+        reached = replay.play(history, "", system.check_us, lambda *point: decided.append(point))
+        assert reached == len(history)
+        return bodies, decided
+
+    bodies, decided = points()
+    requests = [(path, json.dumps(json.loads(body))) for _, _, path, body in history.requests()]
+    before = 0
+    for place, (path, _) in enumerate(requests):
+        if path == "/predict":  # all that was before it, and nothing else, was sent before it
+            assert bodies[place] == requests[place]
+            assert sorted(bodies[before:place]) == sorted(requests[before:place])
+            before = place + 1
+    history.others = []
+    _, without = points()
+    assert decided == without

@@ -95,7 +95,10 @@ def test_a_login_counts_once_and_its_id_is_no_payments(plane, pay, login):
     assert fine == [Accepted("p4", False)]
     plane.work([("predict", [pay(5)])])
     assert served(plane, 5) == {"n": 1, "logins": 2, "last_card": "c"}
-    assert plane.log.counts() == {"events": 2, "predictions": 1, "outcomes": 0, "others": 2}
+    plane.work([("event", [login(6)])])  # of a card whose rows are in memory by now
+    plane.work([("predict", [pay(7)])])
+    assert served(plane, 7) == {"n": 2, "logins": 3, "last_card": "c"}
+    assert plane.log.counts() == {"events": 3, "predictions": 2, "outcomes": 0, "others": 3}
 
 
 @pytest.mark.parametrize("forget_after", [0, 5_000])
