@@ -85,10 +85,11 @@ def trained(tmp_path_factory, histories, modelwright):
     shutil.copytree(histories("logins"), folder)
     (folder / "plain.py").write_text(PLAIN)
     home = folder / "state"
-    plain = modelwright("train", folder / "plain.py", "--json", home=home)  # its log is of before there were logins
-    assert plain.code == 0, plain.err
+    plain = modelwright("ingest", folder / "plain.py", "--json", home=home)  # a log of before there were logins
+    assert (plain.code, plain.json["files"]) == (0, 1), plain.err
     done = modelwright("train", folder / "system.py", "--json", home=home)
     assert done.code == 0, done.err
+    assert done.json["promoted"]
     return folder / "system.py", home, home / "releases" / done.json["release"]
 
 

@@ -88,8 +88,9 @@ class Runner:
         self._live.start()
         self._trainer.start()
         self.server.start()
+        others = "".join(f", /events/{contract.name}" for contract in self._system.others)
         self._console.print(
-            f"[bold]{self._system.name}[/]  ·  {self.server.address}/  ·  POST /predict, /events, /outcomes",
+            f"[bold]{self._system.name}[/]  ·  {self.server.address}/  ·  POST /predict, /events{others}, /outcomes",
             soft_wrap=True,
         )
         return self

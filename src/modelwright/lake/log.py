@@ -312,6 +312,9 @@ class Log:
             return None if data is None else sequence_of(data)
 
     def _id_at(self, seq: int) -> str | None:
+        writer: Writer | None = getattr(self.writers, "writer", None)
+        if writer is not None and seq > writer.head:
+            return writer.id_at(seq)
         rows = self.tail(seq - 1, 1)
         return rows[0].id if rows and rows[0].seq == seq and isinstance(rows[0], EventRow | OtherRow) else None
 

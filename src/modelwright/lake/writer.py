@@ -222,6 +222,12 @@ class Writer:
             found = None if data is None else identity_of(data)
         return found
 
+    def id_at(self, seq: int) -> str | None:
+        """The id of an event written in this block, by its sequence number; None for any other row."""
+        place = seq - self._head_before - 1
+        row = unpack_row(self._rows[place][1]) if 0 <= place < len(self._rows) else None
+        return row.id if isinstance(row, EventRow | OtherRow) else None
+
     def latest(self, key: bytes) -> bytes | None:
         """The packed value of the latest outcome of an event."""
         found = self._latest.get(key)

@@ -38,6 +38,9 @@ def test_an_events_own_id_is_numbered_by_its_sequence(log, pay):
         pay(writer, 6)
         pay(writer, 7)
         assert log.strings.id_of("pid", "p7") == 2
+        assert log.strings.text_of("pid", 2) == "p7"
+        with pytest.raises(UsageError, match="3"):
+            log.strings.text_of("pid", 3)
     assert (log.strings.find("pid", "p7"), log.strings.find("pid", "p8")) == (2, None)
     log.drain()
     assert log.strings.text_of("pid", 2) == "p7"
