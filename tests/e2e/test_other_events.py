@@ -133,6 +133,9 @@ def test_a_replay_decides_what_the_rehearsal_decided(declare, modelwright):
     same = ("journal_sha256", "self_running", "frozen", "predictions", "trainings", "promotions", "rejections")
     assert {name: replayed.json[name] for name in same} == {name: rehearsed.json[name] for name in same}
     assert replayed.json["trainings"] >= 2
+    parity = modelwright("parity", file, "--replay", "--json", home=home)
+    assert (parity.code, parity.json["checked"], parity.json["differ"]) == (0, 560, {}), parity.err
+    assert {"logins_1d", "last_login_country"} <= {one["feature"] for one in parity.json["features"]}
     system = mw.load(file)
     space = trial_of(system, "replay")
     with closing(open_log(system, space, readonly=True)) as log:

@@ -223,10 +223,8 @@ class Log:
                 if entry.table == name:
                     pending.add(entry, beyond)
         column = seq_column(name)
-        if after == 0 and upto is None:
-            old = pinned.read()
-        else:
-            old = pinned.read(column, after, pinned.upto if upto is None else upto)
+        whole = after == 0 and upto is None
+        old = pinned.read() if whole else pinned.read(column, after, pinned.upto if upto is None else upto)
         return pa.concat_tables([in_order(old, column), pending.table(name)])
 
     def drain(self, *, at_least: int = 1) -> int:

@@ -4,8 +4,8 @@ The features that stand beside every prediction in the log are computed again by
 and with the views of the release that answered, and compared to the bit. Reads the log and the releases' manifests;
 writes nothing and decides nothing.
 
-Memory: the log's events and outcomes, and `batch` predictions at a time. Time: for each batch one sort of all events by
-the views' keys, and a sweep over the batch's rows.
+Memory: the log's events (and rows of the other events that views are over) and outcomes, and `batch` predictions at a
+time. Time: for each batch one sort of all events by the views' keys, and a sweep over the batch's rows.
 """
 
 from collections.abc import Callable, Iterable, Iterator
@@ -19,7 +19,7 @@ import pyarrow.compute as pc
 
 from modelwright.core.clock import iso
 from modelwright.core.errors import DataError, DeclarationError, ReleaseError
-from modelwright.features.offline import compute
+from modelwright.features.offline import Others, compute
 from modelwright.features.plan import LabelColumn
 from modelwright.lake.journal import JournalRow
 from modelwright.lake.log import Log
@@ -164,6 +164,7 @@ class _Check:
         self._known: dict[bytes, _Views] = {}
         self._answered: dict[int, _Views | None] = {}
         self._history: tuple[pa.Table, Array, pa.Table] | None = None
+        self._others: dict[str, pa.Table] = {}
 
     def run(self, batch: int, progress: Callable[[int, int], None]) -> ParityReport:
         after, upto = self._report.from_seq - 1, self._report.upto_seq
@@ -194,7 +195,8 @@ class _Check:
             self._leave_out(NOT_LIVE, int((there & ~live).sum()))
             group, requests = group.filter(pa.array(live)), events.take(pa.array(places[live]))
             try:
-                again = compute(views.views, self._log.schema.contract, views.label, events, requests, outcomes)
+                contract, others = self._log.schema.contract, self._others_of(views)
+                again = compute(views.views, contract, views.label, events, requests, outcomes, others)
             except (DeclarationError, DataError) as error:
                 self._leave_out(f"their views no longer fit the log: {error}", group.num_rows)
                 continue
@@ -234,6 +236,15 @@ class _Check:
             events = self._log.events()
             self._history = (events, events["_seq"].to_numpy(), self._log.outcomes())
         return self._history
+
+    def _others_of(self, views: _Views) -> Others:
+        """The other events that the views are over, with their rows."""
+        read = {view.event for view in views.views}
+        contracts = [contract for contract in self._log.schema.others if contract.name in read]
+        for contract in contracts:
+            if contract.name not in self._others:
+                self._others[contract.name] = self._log.events(contract.name)
+        return [(contract, self._others[contract.name]) for contract in contracts]
 
     def _compare(self, rows: pa.Table, again: pa.Table) -> None:
         decode = _decoder(again.schema)
