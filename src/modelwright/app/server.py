@@ -30,7 +30,7 @@ from modelwright.release.folder import open_release
 from modelwright.serving.dataplane import Dataplane
 from modelwright.serving.http import HttpApp, Page
 from modelwright.serving.live import LiveRelease
-from modelwright.serving.transport import OneWrite
+from modelwright.serving.protocol import DirectProtocol
 from modelwright.spec.contract import Contract
 from modelwright.spec.label import LabelSpec
 
@@ -129,7 +129,7 @@ def serve_socket(
     # uvicorn sends itself the signal again when it has finished, which would end us before our files are closed.
     signal.signal(signal.SIGTERM, lambda number, frame: None)
     config = uvicorn.Config(
-        app, loop="none", http=OneWrite, ws="none", lifespan="off", interface="asgi3", access_log=False,
+        app, loop="none", http=DirectProtocol, ws="none", lifespan="off", interface="asgi3", access_log=False,
         log_level="warning", timeout_graceful_shutdown=10, server_header=False, date_header=False,
         proxy_headers=False, timeout_keep_alive=75,
     )  # fmt: skip

@@ -26,6 +26,10 @@ from modelwright.serving.problems import HttpError, contract_error, problem_of
 Scope = MutableMapping[str, Any]
 Receive = Callable[[], Awaitable[MutableMapping[str, Any]]]
 Send = Callable[[MutableMapping[str, Any]], Awaitable[None]]
+Headers = tuple[tuple[bytes, bytes], ...]
+Response = tuple[int, Headers, bytes]
+"""Status, headers without the length, body."""
+Answered = Callable[[Response], None]
 Page = tuple[bytes, Callable[[], bytes]]
 """A content type and what makes the page."""
 
@@ -35,8 +39,8 @@ DROP_LIMIT = 256 << 20
 """Bytes of a body too large that are read and dropped before its connection is closed on it."""
 ROWS_LIMIT = 10_000
 """Entries of one request."""
-JSON = (b"content-type", b"application/json")
-PROBLEM = (b"content-type", b"application/problem+json")
+JSON: Headers = ((b"content-type", b"application/json"),)
+PROBLEM: Headers = ((b"content-type", b"application/problem+json"),)
 
 
 class _Posted(NamedTuple):
@@ -46,6 +50,15 @@ class _Posted(NamedTuple):
     one: msgspec.json.Decoder[Any]
     many: msgspec.json.Decoder[Any]
     take: Callable[[Any], Any]
+
+
+class _Waiting(msgspec.Struct, gc=False):
+    """A request in a batch: its route, when its body was there, whether it asked with a list, and who is told."""
+
+    path: str
+    began: float
+    many: bool
+    answered: Answered
 
 
 def _routes(plane: Dataplane) -> dict[str, _Posted]:
@@ -74,7 +87,7 @@ class HttpApp:
         self._notes = notes or []
         self._post = _routes(plane)
         self._encode = msgspec.json.Encoder().encode
-        self._batch: list[tuple[tuple[str, list[Any]], asyncio.Future[Any]]] = []
+        self._batch: list[tuple[tuple[str, list[Any]], _Waiting]] = []
         self._latency = Latency()
         self._responses: dict[tuple[str, int], int] = {}
         self._get: dict[str, Callable[[], tuple[int, bytes, bytes]]] = {
@@ -100,50 +113,70 @@ class HttpApp:
         """One request."""
         if scope["type"] != "http":
             return
-        began = time.perf_counter()
         path = scope["path"]
         try:
-            posted = self._post.get(path)
-            if posted is not None and scope["method"] == "POST":
+            if path in self._post and scope["method"] == "POST":
                 body = await read_body(scope, receive)
-                began = time.perf_counter()
-                status, headers, payload = 200, [JSON], await self._work(posted, body)
+                answer: asyncio.Future[Response] = asyncio.get_running_loop().create_future()
+                self.submit(path, body, lambda said: None if answer.cancelled() else answer.set_result(said))
+                status, headers, payload = await answer
             elif path in self._get and scope["method"] in ("GET", "HEAD"):
                 status, content_type, payload = self._get[path]()
-                headers = [(b"content-type", content_type)]
+                headers = ((b"content-type", content_type),)
+                self._count(path, status)
             else:
                 raise self._refuse(path, scope["method"])
         except Exception as error:
-            problem = problem_of(error)
-            if problem.status == 500:
-                traceback.print_exception(error, file=sys.stderr)
-            elif isinstance(error, WorkspaceError):
-                sys.stderr.write(f"modelwright: {error}\n")
-            extra = error.headers if isinstance(error, HttpError) else ()
-            status, headers, payload = problem.status, [PROBLEM, *extra], self._encode(problem)
-        headers.append((b"content-length", b"%d" % len(payload)))
-        await send({"type": "http.response.start", "status": status, "headers": headers})
+            status, headers, payload = self._problem(error)
+            self._count(path if path in self._post or path in self._get else "other", status)
+        length = (b"content-length", b"%d" % len(payload))
+        await send({"type": "http.response.start", "status": status, "headers": [*headers, length]})
         await send({"type": "http.response.body", "body": b"" if scope["method"] == "HEAD" else payload})
-        route = path if path in self._post or path in self._get else "other"
+
+    def takes(self, path: str) -> bool:
+        """Whether `submit` works off what is posted to a path."""
+        return path in self._post
+
+    def submit(self, path: str, body: bytes, answered: Answered) -> None:
+        """Work off what was posted to a path; `answered` is called once with the response, now or in a later turn."""
+        began = time.perf_counter()
+        posted = self._post[path]
+        try:
+            entries, many = self._decode(posted, body)
+        except Exception as error:
+            self._finish(_Waiting(path, began, False, answered), error)
+            return
+        if not self._batch:
+            loop = asyncio.get_running_loop()
+            loop.call_soon(self._gather, loop, 0)
+        self._batch.append(((posted.kind, entries), _Waiting(path, began, many, answered)))
+
+    def _finish(self, waiting: "_Waiting", result: Any) -> None:
+        if isinstance(result, Exception):
+            response = self._problem(result)
+        else:
+            response = 200, JSON, self._encode(result if waiting.many else result[0])
+        self._count(waiting.path, response[0])
+        self._latency.observe(waiting.path, time.perf_counter() - waiting.began)
+        waiting.answered(response)
+
+    def _problem(self, error: Exception) -> "Response":
+        problem = problem_of(error)
+        if problem.status == 500:
+            traceback.print_exception(error, file=sys.stderr)
+        elif isinstance(error, WorkspaceError):
+            sys.stderr.write(f"modelwright: {error}\n")
+        extra = error.headers if isinstance(error, HttpError) else ()
+        return problem.status, (*PROBLEM, *extra), self._encode(problem)
+
+    def _count(self, route: str, status: int) -> None:
         self._responses[route, status] = self._responses.get((route, status), 0) + 1
-        if posted is not None:
-            self._latency.observe(route, time.perf_counter() - began)
 
     def _refuse(self, path: str, method: str) -> HttpError:
         if path in self._post or path in self._get:
             allowed = b"POST" if path in self._post else b"GET, HEAD"
             return HttpError(405, f"{path} takes {allowed.decode()}, not {method}", ((b"allow", allowed),))
         return HttpError(404, f"no route {path}; see /openapi.json")
-
-    async def _work(self, posted: "_Posted", body: bytes) -> bytes:
-        entries, many = self._decode(posted, body)
-        loop = asyncio.get_running_loop()
-        future: asyncio.Future[Any] = loop.create_future()
-        if not self._batch:
-            loop.call_soon(self._gather, loop, 0)
-        self._batch.append(((posted.kind, entries), future))
-        answers = await future
-        return self._encode(answers if many else answers[0])
 
     def _decode(self, posted: "_Posted", body: bytes) -> tuple[list[Any], bool]:
         many = body.lstrip()[:1] == b"["
@@ -179,13 +212,8 @@ class HttpApp:
             results = self._plane.work([job for job, _ in batch])
         except Exception as error:  # every request of the batch is told
             results = [error] * len(batch)
-        for (_, future), result in zip(batch, results, strict=True):
-            if future.cancelled():
-                continue
-            if isinstance(result, Exception):
-                future.set_exception(result)
-            else:
-                future.set_result(result)
+        for (_, waiting), result in zip(batch, results, strict=True):
+            self._finish(waiting, result)
         if self._plane.shadow_waiting:
             asyncio.get_running_loop().call_later(0.002, self._score_shadow)
 
