@@ -81,7 +81,14 @@ WORLD = FeatureView(
     all_items=agg.sum("items", over="2us", where="country not in ['IT'] and 0 <= items < 3"), card_last=agg.last("card"),
 )  # fmt: skip
 PAIR = FeatureView(Payment, by=("card", "country"), pair_n=agg.count(over="15us"), pair_max=agg.max("amount"))
-VIEWS = [view.spec() for view in (CARD, WORLD, PAIR)]
+PROMPT = FeatureView(
+    Payment, lateness="4us", **numeric("prompt", "amount", "9us"), prompt_n=agg.count(), prompt_frauds=agg.sum("fraud"),
+    prompt_idle=agg.time_since_last(), prompt_lag=agg.lag("country", 2, where="items > 0"),
+)  # fmt: skip
+PROMPT_WORLD = FeatureView(Payment, by=None, lateness="8us", prompt_world=agg.count(over="30us"))
+TIMELY = [view.spec() for view in (PROMPT, PROMPT_WORLD)]
+"""Views for which a row can be too late."""
+VIEWS = [*(view.spec() for view in (CARD, WORLD, PAIR)), *TIMELY]
 
 AMOUNTS = st.one_of(
     st.none(),
@@ -134,9 +141,11 @@ def outcome_table(rows: list[dict[str, Any]]) -> pa.Table:
     return pa.table({name: pa.array([row[name] for row in rows], kind) for name, kind in kinds.items()})
 
 
-def offline(events: list[dict[str, Any]], outcomes: list[dict[str, Any]], requests: Any = None) -> list[list[Any]]:
+def offline(
+    events: list[dict[str, Any]], outcomes: list[dict[str, Any]], requests: Any = None, views: Any = VIEWS
+) -> list[list[Any]]:
     asked = event_table(events if requests is None else requests)
-    answers = compute(VIEWS, CONTRACT, LABEL, event_table(events), asked, outcome_table(outcomes))
+    answers = compute(views, CONTRACT, LABEL, event_table(events), asked, outcome_table(outcomes))
     return [list(row.values()) for row in answers.to_pylist()]
 
 
@@ -155,7 +164,7 @@ class LogHistory:
     def load(self, by: tuple[str, ...], key: tuple[object, ...]) -> tuple[np.ndarray, np.ndarray]:
         reader, encoder = KeyReader(CONTRACT, by), RowEncoder(CONTRACT, self.strings)
         events = [
-            (row["at"], row["_seq"], encoder.encode(values_of(row)))
+            (row["at"], row["_seq"], row["_live"], encoder.encode(values_of(row)))
             for row in self.events
             if reader.key(values_of(row)) == key
         ]
@@ -188,7 +197,7 @@ class Replay:
     def append(self, row: dict[str, Any]) -> None:
         if "_id" not in row:
             self.history.events.append(row)
-            self.host.append_event(row["_seq"], row["at"], values_of(row))
+            self.host.append_event(row["_seq"], row["at"], values_of(row), live=row["_live"])
             return
         of = self.by_id[row["_id"]]
         known = max(row["_known_at"], of["at"] + 1)
@@ -218,7 +227,7 @@ def test_offline_equals_online_as_known(entries: list[Any], in_time: bool) -> No
     events, outcomes = arrange(entries, in_time)
     live = [{**row, "_live": True} for row in events]
     if events:
-        assert same(offline(live, outcomes), Replay(events, outcomes, False).as_known())
+        assert same(offline(live, outcomes), Replay(live, outcomes, False).as_known())
 
 
 @settings(max_examples=60, deadline=None)
@@ -230,7 +239,7 @@ def test_offline_by_time_equals_online_that_has_seen_all(entries: list[Any]) -> 
         replay.append(row)
     answers = [replay.host.read(values_of(row), row["at"]) for row in events]
     if events:
-        assert same(offline([{**row, "_live": False} for row in events], outcomes), answers)
+        assert same(offline(events, outcomes, [{**row, "_live": False} for row in events]), answers)
 
 
 @settings(max_examples=120, deadline=None)
@@ -281,8 +290,9 @@ def test_many_at_once_equals_one_by_one(entries: list[Any], size: int, in_time: 
     events, _ = arrange(entries, in_time)
     one, many = Replay(events, [], False), Replay(events, [], False, few=0)
     for start in range(0, len(events), size):
-        chunk = events[start : start + size]
-        many.host.append_events([(row["_seq"], row["at"], values_of(row)) for row in chunk])
+        live = events[start]["_live"]
+        chunk = [{**row, "_live": live} for row in events[start : start + size]]
+        many.host.append_events([(row["_seq"], row["at"], values_of(row)) for row in chunk], live=live)
         for row in chunk:
             one.append(row)
         for row in events:
@@ -330,7 +340,14 @@ def test_nothing_at_or_after_the_request_counts(entries: list[Any], now: int, fu
     told = [{"_id": row["id"], "fraud": True, "_known_at": 0, "_seq": 950 + i} for i, row in enumerate(changed)]
     told += [{**row, "fraud": not row["fraud"]} for row in outcomes if row["_known_at"] > now]
     asked = [{**row, "at": min(row["at"], now)} for row in asked]
-    assert same(offline(events, outcomes, asked), offline(before + changed, known + told, asked))
+    views = [view for view in VIEWS if view not in TIMELY]
+    expected = offline(events, outcomes, asked, views)
+    assert same(expected, offline(before + changed, known + told, asked, views))
+    # How late a row came is a fact of the log: there, what came before it stays, and all that it says may change.
+    other = {"amount": 7.0, "items": 1, "abroad": True, "country": "IT"}
+    stayed = [row if row["at"] < now else {**row, **other} for row in events]
+    expected = offline(events, outcomes, asked, TIMELY)
+    assert same(expected, offline(stayed + changed, known + told, asked, TIMELY))
 
 
 @settings(max_examples=60, deadline=None)
@@ -380,4 +397,4 @@ def test_long_logs_slide_to_the_bits_of_a_fresh_scan(seed: int, few: int, monkey
     for row in replay.rows:
         replay.append(row)
     answers = [replay.host.read(values_of(row), row["at"]) for row in events]
-    assert same(offline([{**row, "_live": False} for row in events], outcomes), answers)
+    assert same(offline(events, outcomes, [{**row, "_live": False} for row in events]), answers)

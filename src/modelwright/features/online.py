@@ -58,7 +58,7 @@ _NO_ARENA: Final = np.empty(0, np.int64)
 class _Held:
     """One key's rows and running states, owned by its history. `arena` is empty while the key has few rows."""
 
-    __slots__ = ("arena", "drop_at", "events", "outcomes", "settled")
+    __slots__ = ("arena", "drop_at", "events", "newest_us", "outcomes", "settled")
 
     def __init__(self, events: Rows, outcomes: Rows, drop_at: int) -> None:
         self.events = events
@@ -67,6 +67,8 @@ class _Held:
         self.settled: NDArray[np.int64] = _NO_ARENA
         self.drop_at = drop_at
         """The number of rows at which to look for some to drop."""
+        self.newest_us = NEVER
+        """The time of the newest event, kept where late ones do not count."""
 
     def rows(self, source: Source) -> Rows:
         return self.events if source == "event" else self.outcomes
@@ -86,6 +88,7 @@ class _History:
         self._source = source
         self._few = few
         self._most_keys = most_keys
+        self._lateness_us = plan.lateness_us
         self._reader = KeyReader(plan.contract, plan.by)
         self._latest_us = NEVER
         self._young: dict[Key, _Held] = {}
@@ -169,10 +172,26 @@ class _History:
         else:
             self._shared = arena
 
-    def append_event(self, seq: int, at_us: int, values: Sequence[object], row: NDArray[np.float64]) -> None:
+    def is_too_late(self, values: Sequence[object], at_us: int) -> bool:
+        if self._lateness_us is None:
+            return False
+        key = self._reader.key(values)
+        return key is not None and at_us + self._lateness_us < self._held(key).newest_us
+
+    def append_event(
+        self, seq: int, at_us: int, values: Sequence[object], row: NDArray[np.float64], live: bool
+    ) -> None:
         key = self._reader.key(values)
         if key is not None:
-            self._append(key, "event", at_us, seq, None, row)
+            self._append_event(key, at_us, seq, row, live)
+
+    def _append_event(self, key: Key, at_us: int, seq: int, row: NDArray[np.float64], live: bool) -> None:
+        if self._lateness_us is not None:
+            held = self._held(key)
+            if live and at_us + self._lateness_us < held.newest_us:
+                return
+            held.newest_us = max(held.newest_us, at_us)
+        self._append(key, "event", at_us, seq, None, row)
 
     def append_outcome(
         self, seq: int, event_seq: int, known_us: int, values: Sequence[object], row: NDArray[np.float64]
@@ -207,7 +226,7 @@ class _History:
 
     def append_events(
         self, seqs: NDArray[np.int64], times: NDArray[np.int64], values: Sequence[Sequence[object]],
-        rows: NDArray[np.float64],
+        rows: NDArray[np.float64], live: bool,
     ) -> None:  # fmt: skip
         masks = _masks(self._plan.masks["event"], rows.T, self._strings)
         packed = rows[:, self._columns["event"]]
@@ -218,11 +237,15 @@ class _History:
                 numbers.setdefault(key, []).append(number)
         for key, of_key in numbers.items():
             held = self._held(key)
-            late = held.events.base and int(times[of_key].min()) <= held.events.dropped_us
+            earliest = int(times[of_key].min())
+            late = held.events.base and earliest <= held.events.dropped_us
+            late = late or (self._lateness_us is not None and earliest + self._lateness_us < held.newest_us)
             if late or not held.events.extend(times[of_key], seqs[of_key], packed[of_key], masks[:, of_key]):
                 for number in of_key:
-                    self._append(key, "event", int(times[number]), int(seqs[number]), None, rows[number])
-            elif held.events.n >= held.drop_at:
+                    self._append_event(key, int(times[number]), int(seqs[number]), rows[number], live)
+                continue
+            held.newest_us = max(held.newest_us, int(times[of_key[-1]]))
+            if held.events.n >= held.drop_at:
                 self._bound(held)
 
     def forget(self) -> None:
@@ -250,6 +273,9 @@ class _History:
         held = self._nothing()
         if self._source is not None:
             events, outcomes = self._source.load(self._plan.by, key)
+            if self._lateness_us is not None and len(events):
+                events = _in_time(events, self._lateness_us)
+                held.newest_us = int(events["at"].max())
             values = events["values"]
             masks = _masks(self._plan.masks["event"], values.T, self._strings)
             columns = self._columns["event"]
@@ -369,20 +395,26 @@ class OnlineHost:
         for history in self._histories:
             history.read(values, own, at_us, out, before)
 
-    def append_event(self, seq: int, at_us: int, values: Sequence[object]) -> None:
-        """Add an event of sequence number `seq`; one that is held already is passed over."""
+    def is_too_late(self, values: Sequence[object], at_us: int) -> bool:
+        """Whether a live event with these values, appended now, would be too late to count in one of the views."""
+        return any(history.is_too_late(values, at_us) for history in self._histories)
+
+    def append_event(self, seq: int, at_us: int, values: Sequence[object], *, live: bool = True) -> None:
+        """Add an event of sequence number `seq`, above those of all events before it; one that is held already is passed
+        over. `live` is False for a row of a history file, which is never too late.
+        """
         row = self._encoder.encode(values)
         for history in self._histories:
-            history.append_event(seq, at_us, values, row)
+            history.append_event(seq, at_us, values, row, live)
 
-    def append_events(self, events: Sequence[tuple[int, int, Sequence[object]]]) -> None:
+    def append_events(self, events: Sequence[tuple[int, int, Sequence[object]]], *, live: bool = True) -> None:
         """Add many events, each as `append_event` takes it: (sequence number, instant, values)."""
         if not events:
             return
         seqs, times, values = zip(*events, strict=True)
         rows = np.array([self._encoder.encode(event) for event in values])
         for history in self._histories:
-            history.append_events(np.array(seqs, np.int64), np.array(times, np.int64), values, rows)
+            history.append_events(np.array(seqs, np.int64), np.array(times, np.int64), values, rows, live)
 
     def append_outcome(
         self, seq: int, event_seq: int, known_us: int, outcome: object, event_values: Sequence[object]
@@ -407,6 +439,15 @@ class OnlineHost:
 
 
 _EVERY_ROW: Final = np.ones(1, np.uint8)
+
+
+def _in_time(events: NDArray[Any], lateness_us: int) -> NDArray[Any]:
+    """A key's events without those that came too late."""
+    from modelwright.features.kernel.visible import too_late
+
+    at, live = np.ascontiguousarray(events["at"]), np.ascontiguousarray(events["live"]).view(np.uint8)
+    late = too_late(at, live, np.zeros(len(at), np.int64), 1, np.argsort(events["seq"], kind="stable"), lateness_us)
+    return np.asarray(events[late == 0])
 
 
 def _row_masks(conditions: Sequence[Mask], row: NDArray[np.float64], strings: Strings) -> NDArray[np.uint8]:

@@ -5,7 +5,7 @@ Arrow, so that declaring and checking stay quick.
 """
 
 from collections.abc import Sequence
-from typing import Final, Literal
+from typing import Any, Final, Literal
 
 import msgspec
 
@@ -54,7 +54,7 @@ class Plan:
 
     def __init__(
         self, contract: Contract, label: LabelColumn | None, by: tuple[str, ...], steps: tuple[Step, ...],
-        masks: dict[Source, tuple[Mask, ...]], reads: frozenset[str],
+        masks: dict[Source, tuple[Mask, ...]], reads: frozenset[str], lateness_us: int | None,
     ) -> None:  # fmt: skip
         self.contract = contract
         self.label = label
@@ -63,6 +63,7 @@ class Plan:
         self.masks = masks
         self.reads = reads
         """Columns that any step or condition reads, the label included where one does."""
+        self.lateness_us = lateness_us
         self.names: tuple[str, ...] = tuple(step.name for step in steps)
         self.output_kinds: tuple[str, ...] = tuple(step.output for step in steps)
 
@@ -99,6 +100,7 @@ class Plan:
             tuple(steps),
             {source: tuple(masks.values()) for source, masks in conditions.items()},
             frozenset().union(*(aggregate.columns() for aggregate in view.features.values())),
+            view.lateness_us,
         )
 
 
@@ -107,19 +109,20 @@ def plans_by_key(
 ) -> tuple[list[Plan], tuple[str, ...]]:
     """One plan for each different key, so that views on one key share its rows; and all names in order of the views.
 
+    Views that differ in which rows count have plans of their own.
+
     Raises `DeclarationError` where two views give one name.
     """
     names = tuple(name for view in views for name in view.features)
     for name in names:
         if names.count(name) > 1:
             raise DeclarationError(f"FeatureView({contract.name}): two features are called {name!r}; rename one")
-    merged: dict[tuple[str, ...], dict[str, Aggregate]] = {}
+    merged: dict[tuple[Any, ...], ViewSpec] = {}
     for view in views:
-        merged.setdefault(tuple(view.by), {}).update(view.features)
-    return [
-        Plan.of(ViewSpec(event=contract.name, by=by, features=features), contract, label)
-        for by, features in merged.items()
-    ], names
+        alike = (view.by, view.lateness_us)
+        features = {**merged[alike].features, **view.features} if alike in merged else view.features
+        merged[alike] = msgspec.structs.replace(view, features=features)
+    return [Plan.of(view, contract, label) for view in merged.values()], names
 
 
 def _check(aggregate: Aggregate, columns: dict[str, tuple[int, FieldKind]], contract: Contract, feature: str) -> None:

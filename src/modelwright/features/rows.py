@@ -15,8 +15,9 @@ _NOTHING = np.empty(0, np.int64)
 
 
 def EVENT_ROW(columns: int) -> np.dtype:
-    """The record of one event: instant in microseconds, sequence number, encoded values in the contract's order."""
-    return np.dtype([("at", "<i8"), ("seq", "<i8"), ("values", "<f8", (columns,))])
+    """The record of one event: instant in microseconds, sequence number, whether it is live, encoded values in the
+    contract's order."""
+    return np.dtype([("at", "<i8"), ("seq", "<i8"), ("live", "?"), ("values", "<f8", (columns,))])
 
 
 def OUTCOME_ROW(columns: int) -> np.dtype:

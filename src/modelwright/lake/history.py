@@ -27,7 +27,8 @@ if TYPE_CHECKING:
     from modelwright.lake.log import Log
 
 By = tuple[str, ...]
-_REGISTER = b"history"
+_REGISTER = b"history, live rows marked"
+"""Its name tells the form of the rows: a history of an older form counts as none, and is built anew."""
 
 
 class History:
@@ -40,11 +41,11 @@ class History:
 
     def __init__(self, store: Store, schema: LogSchema, strings: Strings, log: Log, *, readonly: bool) -> None:
         fields = schema.contract.fields
-        self.event_row = np.dtype([("at", "<i8"), ("seq", "<i8"), ("values", "<f8", (len(fields),))])
+        self.event_row = np.dtype([("at", "<i8"), ("seq", "<i8"), ("live", "?"), ("values", "<f8", (len(fields),))])
         self.outcome_row = np.dtype(
             [("known", "<i8"), ("seq", "<i8"), ("event_seq", "<i8"), ("values", "<f8", (len(fields) + 1,))]
         )
-        self._pack_event = struct.Struct(f"<qq{len(fields)}d").pack
+        self._pack_event = struct.Struct(f"<qq?{len(fields)}d").pack
         self._pack_outcome = struct.Struct(f"<qqq{len(fields) + 1}d").pack
         self._row_bytes = {chunks.EVENTS: self.event_row.itemsize, chunks.OUTCOMES: self.outcome_row.itemsize}
         self._kinds = [field.kind for field in fields]
@@ -80,6 +81,8 @@ class History:
     def _require(self, transaction: Transaction, wanted: list[By]) -> None:
         held = list(self._registered(transaction.txn)[0])
         missing = [by for by in wanted if by not in held]
+        if not held:
+            transaction.txn.drop(self._store.db("history"), delete=False)
         self._build(transaction, {len(held) + i: by for i, by in enumerate(missing)})
         transaction.txn.put(_REGISTER, pack(held + missing), db=self._store.db("meta"))
 
@@ -128,11 +131,13 @@ class History:
                 found.append(f"{kind} by {by}, key {_key_text(key)}, chunk {chunk}")
         return found
 
-    def add_event(self, transaction: Transaction, seq: int, at_us: int, values: Sequence[Any]) -> None:
+    def add_event(
+        self, transaction: Transaction, seq: int, at_us: int, values: Sequence[Any], *, live: bool = True
+    ) -> None:
         """Note one event's row under every key it has; put by `flush`."""
         bys, places = self._registered(transaction.txn)
         if bys:
-            row = self._pack_event(at_us, seq, *self._encoded(values, seq))
+            row = self._pack_event(at_us, seq, live, *self._encoded(values, seq))
             self._note(transaction, chunks.EVENTS, places, values, row)
 
     def add_outcome(
@@ -255,6 +260,7 @@ class History:
         rows = np.empty(events.num_rows, self.event_row)
         rows["at"] = events.column(time).cast("int64").to_numpy()
         rows["seq"] = events.column("_seq").to_numpy()
+        rows["live"] = events.column("_live").to_numpy()
         rows["values"] = matrix
         self._note_many(transaction, chunks.EVENTS, bys, events, rows)
 

@@ -133,7 +133,7 @@ class Writer:
         self._add(EventRow(seq, id, at_us, live, arrived_us, list(checked)))
         self._counters.take("events")
         self._ids[key] = Identity(seq, at_us, digest, answer, packed, live)
-        self._log.history.add_event(self._transaction, seq, at_us, checked)
+        self._log.history.add_event(self._transaction, seq, at_us, checked, live=live)
         return seq
 
     def answer(self, id: str, body: bytes) -> None:

@@ -44,10 +44,10 @@ class Hosts:
         wanted = {msgspec.json.encode(release.manifest.views) for release in releases}
         self._hosts = {key: host for key, host in self._hosts.items() if key in wanted}
 
-    def event(self, seq: int, at_us: int, values: Sequence[Any]) -> None:
+    def event(self, seq: int, at_us: int, values: Sequence[Any], *, live: bool = True) -> None:
         """Every host sees every event."""
         for host in self._hosts.values():
-            host.append_event(seq, at_us, values)
+            host.append_event(seq, at_us, values, live=live)
 
     def outcome(self, seq: int, event_seq: int, known_us: int, outcome: Any, values: Sequence[Any]) -> None:
         """Every host sees every outcome."""
@@ -94,6 +94,10 @@ class LiveRelease:
     def features_of(self, values: Sequence[Any], at_us: int, before: int | None = None) -> list[Any]:
         """The features of a request, over every row appended so far, or of a lower sequence number than `before`."""
         return self.host.read(values, at_us, before=before) if self.host is not None else []
+
+    def is_too_late(self, values: Sequence[Any], at_us: int) -> bool:
+        """Whether an event that comes now is too late to count in a view."""
+        return self.host is not None and self.host.is_too_late(values, at_us)
 
     def rows_of(self, requests: Sequence[tuple[Sequence[Any], list[Any]]]) -> Rows:
         """The model's rows for (event values, features) of each request."""

@@ -1,27 +1,31 @@
 """`FeatureView`: named aggregates over the history of one key of one event."""
 
 import difflib
+from datetime import timedelta
 from typing import Any, Final
 
 import msgspec
 
+from modelwright.core.durations import duration_us
 from modelwright.core.errors import DeclarationError
 from modelwright.spec.agg import NUMERIC_ONLY, READS_OWN, Aggregate
 from modelwright.spec.event import contract_of
 
 ENTITY: Final = "(the event's entity)"
-NOT_BUILT = frozenset({"lateness", "step"})
+NOT_BUILT = frozenset({"step"})
 
 
-class ViewSpec(msgspec.Struct, frozen=True, kw_only=True):
+class ViewSpec(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     """A view as data: what a release stores and the feature hosts compile.
 
-    `by` holds the key columns; empty means one global history.
+    `by` holds the key columns; empty means one global history. `lateness_us` is how far behind its key's newest event a
+    live event may be and still count; None is no limit.
     """
 
     event: str
     by: tuple[str, ...]
     features: dict[str, Aggregate]
+    lateness_us: int | None = None
 
 
 class FeatureView:
@@ -31,10 +35,18 @@ class FeatureView:
     and `by=None`, have one global history. A column that is not the event's is the label's: outcomes become history
     from the moment they are known.
 
+    With `lateness="1h"` a live event that is more than an hour older than the newest event of its key, among the rows
+    the log held before it, is logged and never counts, in serving and in training; a prediction asked for it is
+    refused. Rows of history files are taken as sorted: none of them is late. An outcome counts from when it is known,
+    however late its event was.
+
     Raises `DeclarationError` naming the event, the feature and the remedy.
     """
 
-    def __init__(self, event: Any, *, by: str | tuple[str, ...] | None = ENTITY, **features: Aggregate) -> None:
+    def __init__(
+        self, event: Any, *, by: str | tuple[str, ...] | None = ENTITY, lateness: str | timedelta | None = None,
+        **features: Aggregate,
+    ) -> None:  # fmt: skip
         self.contract = contract_of(event)
         if by == ENTITY:
             by = self.contract.entity
@@ -42,6 +54,8 @@ class FeatureView:
             raise DeclarationError(f"FeatureView({self.contract.name}, by={by!r}): name a field, several, or None")
         self.by: tuple[str, ...] = () if by is None else (by,) if isinstance(by, str) else tuple(by)
         self._check_key()
+        what = f"FeatureView({self.contract.name}, lateness)"
+        self.lateness_us = None if lateness is None else duration_us(lateness, what)
         if not features:
             raise DeclarationError(f"FeatureView({self.contract.name}) has no features: add one, name=agg.count()")
         for name, aggregate in features.items():
@@ -109,4 +123,4 @@ class FeatureView:
 
     def spec(self) -> ViewSpec:
         """The view as data."""
-        return ViewSpec(event=self.contract.name, by=self.by, features=self.features)
+        return ViewSpec(event=self.contract.name, by=self.by, features=self.features, lateness_us=self.lateness_us)

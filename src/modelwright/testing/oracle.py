@@ -1,6 +1,6 @@
 """What a feature is, in plain Python: slow, exact, and sharing no code with the kernel it judges.
 
-Rows are dicts. An event has the contract's fields and may have `_seq` and `_id`; a request likewise, and `_live`; an
+Rows are dicts. An event has the contract's fields and may have `_seq`, `_id` and `_live`; a request likewise; an
 outcome has `_id`, the label's name, `_known_at` and may have `_seq`. Times are datetimes or int microseconds. Sums are
 fractions, so answers are exact until the last rounding; `within_promise` says how far a host may be from them.
 """
@@ -89,12 +89,21 @@ def _past_events(
     view: ViewSpec, contract: Contract, events: Sequence[Row], key: tuple[Any, ...], at: int, limit: float
 ) -> list[_Placed]:
     assert contract.time is not None
-    past = []
-    for place, event in enumerate(events):
-        seq = event.get("_seq", place - 2**62)
-        if _key(view, event) == key and _us(event[contract.time]) < at and seq < limit:
-            past.append((_us(event[contract.time]), seq, event))
+    placed = [
+        (_us(event[contract.time]), event.get("_seq", place - 2**62), event)
+        for place, event in enumerate(events)
+        if _key(view, event) == key
+    ]
+    past = [row for row in placed if row[0] < at and row[1] < limit and not _is_late(view, row, placed)]
     return sorted(past, key=lambda row: row[:2])
+
+
+def _is_late(view: ViewSpec, row: _Placed, of_key: Sequence[_Placed]) -> bool:
+    """Whether a live row is too far behind the newest of its key that the log held before it."""
+    if view.lateness_us is None or not row[2].get("_live"):
+        return False
+    newest = max((other[0] for other in of_key if other[1] < row[1]), default=row[0])
+    return row[0] < newest - view.lateness_us
 
 
 def _past_outcomes(

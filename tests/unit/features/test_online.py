@@ -37,7 +37,7 @@ class OneKey:
 
     def load(self, by: tuple[str, ...], key: tuple[object, ...]) -> tuple[np.ndarray, np.ndarray]:
         self.loads.append((by, key))
-        rows = [(5, 1, (math.nan, math.nan, math.nan, 2.0, math.nan))] if key == ("a",) else []
+        rows = [(5, 1, True, (math.nan, math.nan, math.nan, 2.0, math.nan))] if key == ("a",) else []
         return np.array(rows, EVENT_ROW(5)), np.array([], OUTCOME_ROW(5))
 
 
@@ -96,7 +96,7 @@ class Told:
         self.loads = 0
 
     def tell(self, seq: int, at: int, values: list[Any]) -> None:
-        self.rows.setdefault(values[2], []).append((at, seq, (math.nan, math.nan, math.nan, values[3], math.nan)))
+        self.rows.setdefault(values[2], []).append((at, seq, True, (math.nan, math.nan, math.nan, values[3], math.nan)))
 
     def load(self, by: tuple[str, ...], key: tuple[object, ...]) -> tuple[np.ndarray, np.ndarray]:
         self.loads += 1

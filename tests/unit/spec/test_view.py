@@ -77,9 +77,15 @@ def test_a_name_that_is_taken(refusal, name):
     assert message.startswith(f"FeatureView(Payment, {name}=): the name is taken") and "choose another" in message
 
 
-@pytest.mark.parametrize("name", ["lateness", "step"])
+@pytest.mark.parametrize("name", ["step"])
 def test_a_setting_to_come_is_not_taken_for_a_feature(refusal, name):
     assert refusal(**{name: "1h"}) == f"FeatureView(Payment, {name}=): this setting is not built yet; leave it out"
+
+
+def test_a_lateness_is_a_duration(refusal, payment):
+    assert mw.FeatureView(payment, lateness="1h", n=agg.count()).spec().lateness_us == 3_600_000_000
+    assert refusal(lateness=agg.count(), n=agg.count()).startswith("FeatureView(Payment, lateness)=")
+    assert "is not a duration" in refusal(lateness="soon", n=agg.count())
 
 
 @pytest.mark.parametrize("kind", sorted(NUMERIC_ONLY))
