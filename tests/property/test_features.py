@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 import pyarrow as pa
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from modelwright.features import online
@@ -85,10 +85,39 @@ PROMPT = FeatureView(
     Payment, lateness="4us", **numeric("prompt", "amount", "9us"), prompt_n=agg.count(), prompt_frauds=agg.sum("fraud"),
     prompt_idle=agg.time_since_last(), prompt_lag=agg.lag("country", 2, where="items > 0"),
 )  # fmt: skip
+STEPPED = FeatureView(
+    Payment, step="4us", **numeric("step", "amount", "8us"), **numeric("step_fraud", "fraud", "12us", "items > 0"),
+    step_n=agg.count(over="4us"), step_rate=agg.rate(over="8us"), step_all=agg.sum("items"), step_lag=agg.lag("amount", 2),
+    step_idle=agg.time_since_last(over="4us"), step_delta=agg.delta(agg.mean("amount", over="12us")),
+)  # fmt: skip
+SUMMED = FeatureView(
+    Payment, by=None, step="3us", lateness="20us", tile_n=agg.count(over="9us"), tile_rate=agg.rate(over="3us"),
+    **{f"tile_{kind}": getattr(agg, kind)("amount", over="9us") for kind in ("sum", "mean", "min", "max", "std", "last")},
+    **{f"tile_few_{kind}": getattr(agg, kind)("amount", over="6us", where="items > 0") for kind in ("std", "max")},
+    tile_countries=agg.count_distinct("country", over="6us"), tile_ratio=agg.distinct_ratio("items", over="9us"),
+    tile_most=agg.top_k("country", over="9us"), tile_frauds=agg.sum("fraud", over="6us"), tile_all=agg.std("items"),
+    tile_idle=agg.time_since_last(over="9us", where="abroad"), tile_lag=agg.lag("amount", 3, over="9us"),
+    tile_first=agg.first("amount", over="9us"), tile_half=agg.quantile("amount", 0.5, over="9us"),
+    tile_delta=agg.delta(agg.quantile("items", 0.3, over="6us")),
+)  # fmt: skip
+SETS = ("count_distinct", "distinct_ratio", "top_k")
+BOUNDED = FeatureView(
+    Payment, by=("country",),
+    **{f"most_{kind}_{most}": getattr(agg, kind)("amount", over="9us", most=most) for kind in SETS for most in (1, 3)},
+    most_where=agg.count_distinct("items", over="20us", most=4, where="amount > 0"),
+    most_median=agg.quantile("amount", 0.5, over="15us", most=3), most_big=agg.quantile("items", 1.0, over="15us", most=100),
+    most_delta=agg.delta(agg.quantile("amount", 0.2, over="15us", most=2)),
+    most_fraud=agg.top_k("fraud", over="15us", most=2), most_frauds=agg.count_distinct("fraud", over="20us", most=3),
+)  # fmt: skip
+BOUNDED_STEPPED = FeatureView(
+    Payment, step="4us", bounded_step=agg.quantile("amount", 0.4, over="8us", most=3),
+    bounded_step_fraud=agg.distinct_ratio("fraud", over="12us", most=2, where="items > 0"),
+)  # fmt: skip
+ONLY_BOUNDED = FeatureView(Payment, by=("abroad",), only_bounded=agg.top_k("country", over="1h", most=3))
 PROMPT_WORLD = FeatureView(Payment, by=None, lateness="8us", prompt_world=agg.count(over="30us"))
-TIMELY = [view.spec() for view in (PROMPT, PROMPT_WORLD)]
+TIMELY = [view.spec() for view in (PROMPT, PROMPT_WORLD, SUMMED)]
 """Views for which a row can be too late."""
-VIEWS = [*(view.spec() for view in (CARD, WORLD, PAIR)), *TIMELY]
+VIEWS = [*(view.spec() for view in (CARD, WORLD, PAIR, STEPPED, BOUNDED, BOUNDED_STEPPED, ONLY_BOUNDED)), *TIMELY]
 
 AMOUNTS = st.one_of(
     st.none(),
@@ -221,7 +250,6 @@ def same(left: Any, right: Any) -> bool:
     return repr(left) == repr(right)
 
 
-@settings(max_examples=120, deadline=None)
 @given(ENTRIES, st.booleans())
 def test_offline_equals_online_as_known(entries: list[Any], in_time: bool) -> None:
     events, outcomes = arrange(entries, in_time)
@@ -230,7 +258,6 @@ def test_offline_equals_online_as_known(entries: list[Any], in_time: bool) -> No
         assert same(offline(live, outcomes), Replay(live, outcomes, False).as_known())
 
 
-@settings(max_examples=60, deadline=None)
 @given(ENTRIES)
 def test_offline_by_time_equals_online_that_has_seen_all(entries: list[Any]) -> None:
     events, outcomes = arrange(entries)
@@ -242,7 +269,6 @@ def test_offline_by_time_equals_online_that_has_seen_all(entries: list[Any]) -> 
         assert same(offline(events, outcomes, [{**row, "_live": False} for row in events]), answers)
 
 
-@settings(max_examples=120, deadline=None)
 @given(ENTRIES, st.booleans(), st.randoms(use_true_random=False))
 def test_running_states_equal_a_fresh_scan(entries: list[Any], in_time: bool, random: Any) -> None:
     """With states kept from the first row on: as rows come, as they come late, and when reads go back in time."""
@@ -260,7 +286,6 @@ def test_running_states_equal_a_fresh_scan(entries: list[Any], in_time: bool, ra
         assert same(running.host.read(values_of(row), row["at"], before=before), expected)
 
 
-@settings(max_examples=120, deadline=None)
 @given(ENTRIES, st.booleans(), st.integers(1, 3), st.sampled_from([0, 2, 9]), st.randoms(use_true_random=False))
 def test_what_is_dropped_and_forgotten_changes_nothing(
     entries: list[Any], in_time: bool, most_keys: int, slack: int, random: Any
@@ -284,7 +309,6 @@ def test_what_is_dropped_and_forgotten_changes_nothing(
             assert same(bounded.host.read(values_of(row), row["at"], before=before), expected)
 
 
-@settings(max_examples=60, deadline=None)
 @given(ENTRIES, st.integers(1, 9), st.booleans())
 def test_many_at_once_equals_one_by_one(entries: list[Any], size: int, in_time: bool) -> None:
     events, _ = arrange(entries, in_time)
@@ -299,7 +323,6 @@ def test_many_at_once_equals_one_by_one(entries: list[Any], size: int, in_time: 
             assert same(one.host.read(values_of(row), row["at"]), many.host.read(values_of(row), row["at"]))
 
 
-@settings(max_examples=60, deadline=None)
 @given(ENTRIES)
 def test_rebuilt_equals_appended(entries: list[Any]) -> None:
     events, outcomes = arrange(entries)
@@ -308,7 +331,6 @@ def test_rebuilt_equals_appended(entries: list[Any]) -> None:
     assert same(plain, Replay(events, outcomes, True).as_known(forget=True))
 
 
-@settings(max_examples=120, deadline=None)
 @given(ENTRIES)
 def test_agrees_with_oracle(entries: list[Any]) -> None:
     events, outcomes = arrange(entries)
@@ -327,7 +349,6 @@ def test_agrees_with_oracle(entries: list[Any]) -> None:
                     assert within_promise(answer, exact, magnitudes[name]), (name, answer, exact, request)
 
 
-@settings(max_examples=60, deadline=None)
 @given(ENTRIES, st.integers(0, 25), st.lists(EVENT, max_size=8))
 def test_nothing_at_or_after_the_request_counts(entries: list[Any], now: int, future: list[Any]) -> None:
     events, outcomes = arrange(entries)
@@ -350,7 +371,6 @@ def test_nothing_at_or_after_the_request_counts(entries: list[Any], now: int, fu
     assert same(expected, offline(stayed + changed, known + told, asked, TIMELY))
 
 
-@settings(max_examples=60, deadline=None)
 @given(ENTRIES, st.randoms())
 def test_order_of_rows_and_of_requests_does_not_matter(entries: list[Any], random: Any) -> None:
     events, outcomes = arrange(entries)

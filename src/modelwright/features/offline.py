@@ -170,9 +170,9 @@ def _run(
         source = sources[step.source]
         out = np.empty(len(rows))
         sweep(
-            step.operation, step.parameter, step.over_us, step.minus, step.source == "outcome", source.times,
-            source.column(step.column), source.mask(step.condition), source.seq, source.event, source.starts, sorted_at,
-            sorted_limit, own[step.column] if step.minus else nothing, starts, out,
+            step.operation, step.parameter, step.over_us, step.step_us, step.most, step.minus, step.source == "outcome",
+            source.times, source.column(step.column), source.mask(step.condition), source.seq, source.event,
+            source.starts, sorted_at, sorted_limit, own[step.column] if step.minus else nothing, starts, out,
         )  # fmt: skip
         result = np.full(len(at), step.empty)
         result[rows] = out

@@ -97,14 +97,14 @@ class _History:
             source: sorted({step.column for step in plan.steps if step.source == source and step.column >= 0})
             for source in plan.masks
         }
-        self._longest = {
-            source: max([step.over_us for step in plan.steps if step.source == source], default=0)
+        self._windows = {
+            source: {(step.over_us, step.step_us, step.most) for step in plan.steps if step.source == source}
             for source in plan.masks
         }
         self._steps = np.array(
             [
                 (
-                    step.operation, step.over_us, step.source == "outcome",
+                    step.operation, step.over_us, step.step_us, step.most, step.source == "outcome",
                     self._columns[step.source].index(step.column) if step.column >= 0 else -1,
                     step.condition, step.minus, step.column, place,
                 )
@@ -141,7 +141,7 @@ class _History:
         held = self._held(key)
         events, outcomes = held.events, held.outcomes
         cut = before is not None and (events.highest_seq >= before or outcomes.highest_seq >= before)
-        if cut or self._is_before_what_is_held(held, at_us):
+        if cut or at_us <= events.wanted_until_us or at_us <= outcomes.wanted_until_us:
             if events.base or outcomes.base:
                 held = self._load(key)
             if before is not None:
@@ -149,13 +149,6 @@ class _History:
         elif held.arena is _NO_ARENA and events.n + outcomes.n > self._few:
             held.arena = self._kernel.begun(self._steps, self._parameters)
         self._ask(held, own, at_us, out)
-
-    def _is_before_what_is_held(self, held: _Held, at_us: int) -> bool:
-        for source, longest in self._longest.items():
-            rows = held.rows(source)
-            if rows.base and at_us - longest <= rows.dropped_us:
-                return True
-        return False
 
     def _ask(self, held: _Held, own: NDArray[np.float64], at_us: int, out: NDArray[np.float64]) -> None:
         events, outcomes = held.events, held.outcomes
@@ -301,15 +294,37 @@ class _History:
         newest = max((int(rows.times[rows.n - 1]) for rows in (held.events, held.outcomes) if rows.n), default=0)
         if self._latest_us > NEVER:
             newest = min(newest, self._latest_us)  # a row dated in the future moves no window
-        for source, longest in self._longest.items():
+        for source in self._windows:
             rows = held.rows(source)
-            count = rows.droppable(newest - longest - SLACK_US) if rows.n else 0
+            count = rows.droppable(self._unread(source, rows, newest - SLACK_US))
             if count > self._few and 2 * count >= rows.n:
                 if held.arena is _NO_ARENA:
                     held.arena = self._kernel.begun(self._steps, self._parameters)
                 self._drop(held, source, count)
         most = max(held.events.n, held.outcomes.n)
         held.drop_at = max(most + most // 4, 2 * self._few)
+
+    def _unread(self, source: Source, rows: Rows, now_us: int) -> int:
+        """How many rows from the front no request at or after an instant reads, but for aggregates over all history."""
+        past = count = rows.count_before(now_us)
+        for over, step, most in self._windows[source]:
+            if over:
+                edge = now_us - over
+                left = rows.count_before(edge - edge % step if step else edge)
+                count = min(count, max(left, past - most) if most and source == "event" else left)
+        return count
+
+    def _wanted_until(self, source: Source, rows: Rows, count: int) -> int:
+        """The last instant at which a request would read one of the first rows. Of outcomes some may be corrected, so
+        the newest `most` reach back to no certain row."""
+        last = NEVER
+        dropped = int(rows.times[count - 1])
+        for over, step, most in self._windows[source]:
+            until = (dropped // step + 1) * step - 1 + over if step else dropped + over
+            if most and source == "event" and count + most <= rows.n:
+                until = min(until, int(rows.times[count + most - 1]))
+            last = max(last, until)
+        return last
 
     def _drop(self, held: _Held, source: Source, count: int) -> None:
         if held.settled is _NO_ARENA:
@@ -319,7 +334,8 @@ class _History:
             self._steps, self._parameters, held.arena, held.settled, source == "outcome", rows.times, rows.values,
             rows.masks, rows.base, rows.base + count,
         )  # fmt: skip
-        rows.drop(count)
+        if count:
+            rows.drop(count, self._wanted_until(source, rows, count))
 
     def _tell_of_row(self, held: _Held, source: Source, number: int) -> None:
         rows = held.rows(source)

@@ -33,7 +33,8 @@ class Step(msgspec.Struct, frozen=True, kw_only=True):
 
     `operation` is a place in `OPERATIONS`. `column` is the value's place among the contract's fields, the label standing
     after the last, or -1. `condition` is a place among the masks of its source, 0 being every row. `over_us` is 0 for
-    all history. `text_column` names the dictionary of a string answer. `empty` is the answer over no rows.
+    all history; `step_us` and `most` are 0 for none. `text_column` names the dictionary of a string
+    answer. `empty` is the answer over no rows.
     """
 
     name: str
@@ -42,6 +43,8 @@ class Step(msgspec.Struct, frozen=True, kw_only=True):
     column: int
     condition: int
     over_us: int
+    step_us: int
+    most: int
     parameter: float
     minus: bool
     output: OutputKind
@@ -92,7 +95,7 @@ class Plan:
                 if aggregate.where not in masks:
                     masks[aggregate.where] = Mask(aggregate.where, columns, feature)
                 condition = 1 + list(masks).index(aggregate.where)
-            steps.append(_step(name, aggregate, source, columns, condition))
+            steps.append(_step(name, aggregate, source, columns, condition, view.step_us or 0))
         return cls(
             contract,
             label,
@@ -119,7 +122,7 @@ def plans_by_key(
             raise DeclarationError(f"FeatureView({contract.name}): two features are called {name!r}; rename one")
     merged: dict[tuple[Any, ...], ViewSpec] = {}
     for view in views:
-        alike = (view.by, view.lateness_us)
+        alike = (view.by, view.lateness_us, view.step_us)
         features = {**merged[alike].features, **view.features} if alike in merged else view.features
         merged[alike] = msgspec.structs.replace(view, features=features)
     return [Plan.of(view, contract, label) for view in merged.values()], names
@@ -139,8 +142,9 @@ def _check(aggregate: Aggregate, columns: dict[str, tuple[int, FieldKind]], cont
 
 
 def _step(
-    name: str, aggregate: Aggregate, source: Source, columns: dict[str, tuple[int, FieldKind]], condition: int
-) -> Step:
+    name: str, aggregate: Aggregate, source: Source, columns: dict[str, tuple[int, FieldKind]], condition: int,
+    step_us: int,
+) -> Step:  # fmt: skip
     column, kind = (-1, None) if aggregate.column is None else columns[aggregate.column]
     operation = _operation(aggregate)
     text = kind == "str" and aggregate.kind not in (*COUNTS, "distinct_ratio")
@@ -151,6 +155,8 @@ def _step(
         column=column,
         condition=condition,
         over_us=aggregate.over_us or 0,
+        step_us=step_us if aggregate.over_us else 0,
+        most=aggregate.most or 0,
         parameter=_parameter(operation, aggregate),
         minus=aggregate.kind in READS_OWN,
         output="int" if aggregate.kind in COUNTS else "str" if text else "float",
@@ -167,7 +173,7 @@ def _operation(aggregate: Aggregate) -> str:
 def _parameter(operation: str, aggregate: Aggregate) -> float:
     for_ever = aggregate.over_us is None
     parameters = {
-        "lag": aggregate.k, "rate": aggregate.over_us, "quantile": aggregate.q, "ewm": aggregate.half_life_us,
+        "lag": aggregate.k, "quantile": aggregate.q, "ewm": aggregate.half_life_us,
         "min": for_ever, "max": for_ever,
     }  # fmt: skip
     return float(parameters.get(operation) or 0)

@@ -32,7 +32,7 @@ def features_at(
     """Every feature of one request; missing is None. `label` is the outcome's column."""
     at = _us(request[contract.time or ""])
     windows = _windows(view, contract, label, events, outcomes, request)
-    return {name: _answer(view.features[name], rows, at, request) for name, rows in windows.items()}
+    return {name: _answer(view.features[name], rows, at, request, view.step_us) for name, rows in windows.items()}
 
 
 def magnitudes_at(
@@ -61,11 +61,17 @@ def _windows(
         of_outcome = not aggregate.columns() <= set(contract.names)
         rows = past_outcomes if of_outcome else past_events
         if aggregate.over_us is not None:
-            rows = [row for row in rows if row[0] >= at - aggregate.over_us]
+            edge = _far_edge(at, aggregate.over_us, view.step_us)
+            rows = [row for row in rows if row[0] >= edge][-aggregate.most if aggregate.most else None :]
         if aggregate.where is not None:
             rows = [row for row in rows if holds(aggregate.where, row[2])]
         windows[name] = rows
     return windows
+
+
+def _far_edge(at: int, over_us: int, step_us: int | None) -> int:
+    """The first instant of a window."""
+    return at - over_us if step_us is None else math.floor(Fraction(at - over_us, step_us)) * step_us
 
 
 def within_promise(answer: float | None, exact: float | None, magnitude: float) -> bool:
@@ -127,7 +133,7 @@ def _past_outcomes(
     return sorted(latest.values(), key=lambda row: row[:2])
 
 
-def _answer(aggregate: Aggregate, rows: Sequence[_Placed], at: int, request: Row) -> Any:
+def _answer(aggregate: Aggregate, rows: Sequence[_Placed], at: int, request: Row, step_us: int | None) -> Any:
     kind = aggregate.kind
     if kind == "count":
         return len(rows)
@@ -135,11 +141,11 @@ def _answer(aggregate: Aggregate, rows: Sequence[_Placed], at: int, request: Row
         return (at - rows[-1][0]) / 1e6 if rows else None
     if kind == "rate":
         assert aggregate.over_us is not None
-        return _rounded(Fraction(len(rows) * 10**6, aggregate.over_us))
+        return _rounded(Fraction(len(rows) * 10**6, at - _far_edge(at, aggregate.over_us, step_us)))
     assert aggregate.column is not None
     if kind in ("change", "delta"):
         of = msgspec.structs.replace(aggregate, kind=aggregate.of or "last")
-        own, past = request[aggregate.column], _answer(of, rows, at, request)
+        own, past = request[aggregate.column], _answer(of, rows, at, request, step_us)
         return None if _missing(own) or past is None else float(own) - float(past)
     values = [row[2][aggregate.column] for row in rows if not _missing(row[2][aggregate.column])]
     if kind == "count_distinct":

@@ -133,6 +133,27 @@ def test_memory_is_bounded_by_the_windows() -> None:
     assert told.loads == 2, "a request from before what is held loads the key"
 
 
+def test_memory_is_bounded_by_the_most_events() -> None:
+    """Of 3,000 events in the window the newest 40 are read, and those of the last hour held besides."""
+    view = FeatureView(
+        Payment, shops=agg.count_distinct("amount", over="90d", most=40),
+        middle=agg.delta(agg.quantile("amount", 0.5, over="60d", most=7, where="amount > 500")), n=agg.count(),
+    ).spec()  # fmt: skip
+    told = Told()
+    bounded, whole = (OnlineHost([view], CONTRACT, None, MemoryStrings(), source, few=9) for source in (told, None))
+    for i in range(3_000):
+        values = payment("a", float(i * 7919 % 1000))
+        assert repr(bounded.read(values, i * MINUTE)) == repr(whole.read(values, i * MINUTE))
+        told.tell(i, i * MINUTE, values)
+        for made in (bounded, whole):
+            made.append_event(i, i * MINUTE, values)
+    held = bounded._histories[0]._held(("a",))
+    assert held.events.n < 300
+    assert told.loads == 1
+    assert bounded.read(payment("a"), 2_000 * MINUTE) == whole.read(payment("a"), 2_000 * MINUTE)
+    assert told.loads == 2
+
+
 def test_nothing_is_dropped_that_could_not_be_loaded_again() -> None:
     made = hourly(None)
     for i in range(3_000):

@@ -11,12 +11,25 @@ import numpy as np
 
 from modelwright.features.kernel import extreme, frequent
 from modelwright.features.kernel.compiled import Floats, Ints, Marks, compiled
-from modelwright.features.kernel.dispatch import DECAY, FIRST, FREQUENT, LAG, MAX, MIN, SINCE, apply, made, take_from
+from modelwright.features.kernel.dispatch import (
+    DECAY,
+    FIRST,
+    FREQUENT,
+    LAG,
+    MAX,
+    MIN,
+    RATE,
+    SINCE,
+    apply,
+    made,
+    take_from,
+)
 from modelwright.features.kernel.operations import SEES_ALL
 from modelwright.features.kernel.state import LEFT, RIGHT, restart
 from modelwright.features.kernel.visible import hide
+from modelwright.features.kernel.window import far_edge, newest, per_second
 
-OPERATION, OVER, OF_OUTCOME, COLUMN, CONDITION, MINUS, OWN, PLACE = range(8)
+OPERATION, OVER, STEP, MOST, OF_OUTCOME, COLUMN, CONDITION, MINUS, OWN, PLACE = range(10)
 """What each column of `steps` holds. COLUMN is a place among the values held, or -1; OWN among the request's; PLACE
 among the answers."""
 
@@ -114,17 +127,20 @@ def answer(
     at = np.full(1, at_us, np.int64)
     mine = np.empty(1, np.float64)
     for s in range(len(steps)):
-        over, place = steps[s, OVER], steps[s, PLACE]
+        over, most, place = steps[s, OVER], steps[s, MOST], steps[s, PLACE]
+        edge = far_edge(at_us, over, steps[s, STEP])
         answered = out[place : place + 1]
         if steps[s, OF_OUTCOME] == 1:
             hi = _first_not_before(known, outcomes, at_us + 1)
-            lo = _first_not_before(known, outcomes, at_us - over) if over > 0 else 0
+            lo = _first_not_before(known, outcomes, edge) if over > 0 else 0
             if hi <= latest_correction and _awaits_correction(following, corrected, lo, hi):
                 _as_of(
-                    steps, parameters, settled, s, known, outcome_values, raw_masks[steps[s, CONDITION]], outcome_base,
+                    steps, parameters, settled, s, known, outcome_values, raw_masks, outcome_base,
                     outcome_seq, following, corrected, lo, hi, at, answered,
                 )  # fmt: skip
             else:
+                if most > 0:
+                    lo = newest(outcome_masks[0], lo, hi, most)
                 hi += outcome_base
                 lo = lo + outcome_base if over > 0 else 0
                 arena = _ready(steps[s, OPERATION], arena, settled, s, kept, over, outcome_base, hi)
@@ -134,11 +150,15 @@ def answer(
                 )  # fmt: skip
         else:
             hi = base + _first_not_before(times, n, at_us)
-            lo = base + _first_not_before(times, n, at_us - over) if over > 0 else 0
+            lo = base + _first_not_before(times, n, edge) if over > 0 else 0
+            if most > 0:
+                lo = max(lo, hi - most)
             arena = _ready(steps[s, OPERATION], arena, settled, s, kept, over, base, hi)
             arena = _moved(
                 steps, parameters, arena, s, times, values, masks[steps[s, CONDITION]], base, lo, hi, at, answered
             )
+        if steps[s, OPERATION] == RATE:
+            per_second(at, over, steps[s, STEP], answered)
         if steps[s, MINUS] == 1:
             mine[0] = own[steps[s, OWN]]
             take_from(mine, answered)
@@ -156,13 +176,18 @@ def _awaits_correction(following: Ints, corrected: Ints, lo: int, hi: int) -> bo
 
 @compiled
 def _as_of(
-    steps: Ints, parameters: Floats, settled: Ints, s: int, known: Ints, values: Floats, marks: Marks, base: int,
+    steps: Ints, parameters: Floats, settled: Ints, s: int, known: Ints, values: Floats, masks: Marks, base: int,
     seq: Ints, following: Ints, corrected: Ints, lo: int, hi: int, at: Ints, out: Floats,
 ) -> None:  # fmt: skip
     """Answer a request that comes before a correction of what it reads, with states of its own."""
-    marks = marks.copy()
-    hide(marks, seq, seq, following, corrected, lo, hi, SEES_ALL, np.empty(len(corrected), np.int64))
+    marks = masks[steps[s, CONDITION]].copy()
+    hidden = np.empty(len(corrected), np.int64)
+    hiding = hide(marks, seq, seq, following, corrected, lo, hi, SEES_ALL, hidden)
     op, over, column = steps[s, OPERATION], steps[s, OVER], steps[s, COLUMN]
+    if steps[s, MOST] > 0:
+        shown = masks[0].copy()
+        shown[hidden[:hiding]] = 0
+        lo = newest(shown, lo, hi, steps[s, MOST])
     state = made(op, parameters[s])
     if base > 0 and over == 0:
         state = settled[settled[s] : settled[s + 1]].copy()
