@@ -220,6 +220,8 @@ class Replay:
         self.history = LogHistory(self.strings)
         history = self.history if with_history else None
         self.host = OnlineHost(VIEWS, CONTRACT, LABEL, self.strings, history, **settings)
+        for kept in self.host._histories if with_history else []:
+            kept._worth = math.inf  # so that there are tiles, however few their rows
         self.by_id = {row["id"]: row for row in events}
         self.rows = sorted([*events, *outcomes], key=lambda row: row["_seq"])
 

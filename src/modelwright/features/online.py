@@ -5,11 +5,12 @@ forgotten at any time. It sees every row appended so far, which is what "as know
 writes the log. Answers come from the kernel that offline uses too; a key with many rows keeps its running states, so
 that a read costs the rows that entered and left its windows since the last one.
 
-Where there is a history to load from, memory is bounded by the windows: rows that left the longest window are dropped,
-and keys that were not touched for long are forgotten. A request or a row from before what is held has its key loaded
+Where there is a history to load from, memory is bounded by the windows: rows that left the longest window are dropped, or
+given up for tiles where windows begin at whole steps, and keys that were not touched for long are forgotten. A request or a row from before what is held has its key loaded
 again.
 """
 
+import itertools
 import math
 from collections.abc import Sequence
 from typing import Any, Final, Protocol
@@ -19,8 +20,9 @@ from numpy.typing import NDArray
 
 from modelwright.core.durations import duration_us
 from modelwright.features.encode import KeyReader, RowEncoder, encode_value
+from modelwright.features.kernel.operations import OPERATIONS
 from modelwright.features.mask import Mask
-from modelwright.features.plan import LabelColumn, Plan, Source, plans_by_key
+from modelwright.features.plan import LabelColumn, Plan, Source, Step, plans_by_key
 from modelwright.features.rows import EVENT_ROW, NEVER, OUTCOME_ROW, Rows
 from modelwright.features.strings import Strings
 from modelwright.spec.contract import Contract
@@ -53,18 +55,20 @@ class HistorySource(Protocol):
 
 
 _NO_ARENA: Final = np.empty(0, np.int64)
+_NO_TILES: Final = np.zeros(1, np.int64)
 
 
 class _Held:
     """One key's rows and running states, owned by its history. `arena` is empty while the key has few rows."""
 
-    __slots__ = ("arena", "drop_at", "events", "newest_us", "outcomes", "settled")
+    __slots__ = ("arena", "drop_at", "events", "newest_us", "outcomes", "settled", "tiles")
 
     def __init__(self, events: Rows, outcomes: Rows, drop_at: int) -> None:
         self.events = events
         self.outcomes = outcomes
         self.arena: NDArray[np.int64] = _NO_ARENA
         self.settled: NDArray[np.int64] = _NO_ARENA
+        self.tiles: NDArray[np.int64] = _NO_TILES
         self.drop_at = drop_at
         """The number of rows at which to look for some to drop."""
         self.newest_us = NEVER
@@ -115,8 +119,17 @@ class _History:
         self._parameters = np.array([step.parameter for step in plan.steps])
         self._empty = np.array([step.empty for step in plan.steps])
         self._places = np.array(places)
+        windowed = [step for step in plan.steps if step.source == "event" and step.over_us]
+        self._step_us = plan.step_us if windowed and all(map(_in_tiles, windowed)) else None
+        self._worth = 1.0
+        """How many bytes of tiles a byte of rows is worth."""
+        self._longest_us = max((step.over_us for step in windowed), default=0)
         self._needs_outcomes = any(step.source == "outcome" for step in plan.steps)
         self._shared = single.begun(self._steps, self._parameters)
+        nothing = self._nothing().events
+        self._tile_bytes = single.tile_of(
+            self._steps, self._parameters, nothing.times, nothing.values, nothing.masks, 0, 0, 0
+        ).nbytes  # fmt: skip
         self._compile(len(plan.contract.fields), 1 + max(places))
 
     def _compile(self, width: int, places: int) -> None:
@@ -126,7 +139,7 @@ class _History:
         held.arena = self._kernel.begun(self._steps, self._parameters)
         for source in self._plan.masks:
             self._tell_of_row(held, source, 0)
-            self._drop(held, source, 0)
+            self._settle(held, source, 0, False)
             self._kernel.begin_anew(self._steps, held.arena, source == "outcome")
 
     def read(
@@ -154,7 +167,8 @@ class _History:
         events, outcomes = held.events, held.outcomes
         kept = held.arena is not _NO_ARENA
         arena = self._kernel.answer(
-            self._steps, self._parameters, held.arena if kept else self._shared, held.settled, kept, at_us, own,
+            self._steps, self._parameters, held.arena if kept else self._shared, held.settled, held.tiles,
+            kept, at_us, own,
             events.times, events.values, events.masks, events.n, events.base,
             outcomes.times, outcomes.values, outcomes.masks, outcomes.n, outcomes.base,
             outcomes.raw_masks, outcomes.seq, outcomes.following, outcomes.corrected, outcomes.latest_correction,
@@ -296,11 +310,15 @@ class _History:
             newest = min(newest, self._latest_us)  # a row dated in the future moves no window
         for source in self._windows:
             rows = held.rows(source)
+            if source == "event" and self._fold(held, newest - SLACK_US):
+                continue
             count = rows.droppable(self._unread(source, rows, newest - SLACK_US))
             if count > self._few and 2 * count >= rows.n:
-                if held.arena is _NO_ARENA:
-                    held.arena = self._kernel.begun(self._steps, self._parameters)
-                self._drop(held, source, count)
+                wanted_until_us = self._wanted_until(source, rows, count)
+                self._settle(held, source, count, False)
+                rows.drop(count, wanted_until_us)
+                if source == "event":
+                    held.tiles = _NO_TILES  # they are older still
         most = max(held.events.n, held.outcomes.n)
         held.drop_at = max(most + most // 4, 2 * self._few)
 
@@ -326,16 +344,57 @@ class _History:
             last = max(last, until)
         return last
 
-    def _drop(self, held: _Held, source: Source, count: int) -> None:
+    def _fold(self, held: _Held, now_us: int) -> bool:
+        """Give the rows of whole steps before an instant up for tiles; False, and nothing done, where they are no less."""
+        if self._step_us is None:
+            return False
+        rows, step = held.events, self._step_us
+        until = now_us - now_us % step
+        count = rows.count_before(until)
+        starts = rows.times[:count] - rows.times[:count] % step
+        firsts = np.flatnonzero(np.diff(starts, prepend=starts[:1] - 1))
+        row_bytes = 24 + 8 * len(rows.values) + len(rows.masks)
+        if (
+            count <= self._few
+            or 2 * count < rows.n
+            or self._worth * count * row_bytes <= self._tile_bytes * len(firsts)
+        ):
+            return False
+        made = [
+            self._kernel.tile_of(
+                self._steps, self._parameters, rows.times, rows.values, rows.masks, rows.base, rows.base + int(first),
+                rows.base + int(last),
+            )
+            for first, last in itertools.pairwise([*firsts, count])
+        ]  # fmt: skip
+        if self._worth * count * row_bytes <= sum(arena.nbytes for arena in made):
+            return False
+        entries = [
+            *_entries(held.tiles),
+            *zip(starts[firsts].tolist(), (rows.base + firsts).tolist(), made, strict=True),
+        ]
+        edge = now_us - self._longest_us
+        kept = [entry for entry in entries if entry[0] >= edge - edge % step]
+        wanted_until_us = until - 1
+        if len(kept) < len(entries):
+            gone = entries[len(entries) - len(kept) - 1][0]
+            wanted_until_us = max(wanted_until_us, gone + step - 1 + self._longest_us)
+        self._settle(held, "event", count, True)
+        rows.drop(count, wanted_until_us)
+        held.tiles = _together(kept)
+        return True
+
+    def _settle(self, held: _Held, source: Source, count: int, in_tiles: bool) -> None:
+        """Make the states independent of the first rows."""
+        if held.arena is _NO_ARENA:
+            held.arena = self._kernel.begun(self._steps, self._parameters)
         if held.settled is _NO_ARENA:
             held.settled = self._kernel.begun(self._steps, self._parameters)
         rows = held.rows(source)
         held.arena, held.settled = self._kernel.settle(
             self._steps, self._parameters, held.arena, held.settled, source == "outcome", rows.times, rows.values,
-            rows.masks, rows.base, rows.base + count,
+            rows.masks, rows.base, rows.base + count, in_tiles,
         )  # fmt: skip
-        if count:
-            rows.drop(count, self._wanted_until(source, rows, count))
 
     def _tell_of_row(self, held: _Held, source: Source, number: int) -> None:
         rows = held.rows(source)
@@ -455,6 +514,29 @@ class OnlineHost:
 
 
 _EVERY_ROW: Final = np.ones(1, np.uint8)
+
+
+def _in_tiles(step: Step) -> bool:
+    """Whether a tile can stand for the rows of a windowed step; of a decayed mean it cannot."""
+    return step.most == 0 and OPERATIONS[step.operation] != "ewm"
+
+
+def _entries(tiles: NDArray[np.int64]) -> list[tuple[int, int, NDArray[np.int64]]]:
+    """(first instant, number of the first row, arena) of each tile."""
+    directory = tiles[1 : 1 + 3 * int(tiles[0])].reshape(-1, 3).tolist()
+    bounds = itertools.pairwise([*(start for _, _, start in directory), len(tiles)])
+    return [(at, row, tiles[start:end]) for (at, row, _), (start, end) in zip(directory, bounds, strict=True)]
+
+
+def _together(entries: Sequence[tuple[int, int, NDArray[np.int64]]]) -> NDArray[np.int64]:
+    """The tiles in one array, as the kernel takes them."""
+    head = np.zeros(1 + 3 * len(entries), np.int64)
+    head[0] = len(entries)
+    place = len(head)
+    for number, (at, row, arena) in enumerate(entries):
+        head[1 + 3 * number : 4 + 3 * number] = at, row, place
+        place += len(arena)
+    return np.concatenate([head, *(arena for _, _, arena in entries)])
 
 
 def _in_time(events: NDArray[Any], lateness_us: int) -> NDArray[Any]:

@@ -58,6 +58,7 @@ class Plan:
     def __init__(
         self, contract: Contract, label: LabelColumn | None, by: tuple[str, ...], steps: tuple[Step, ...],
         masks: dict[Source, tuple[Mask, ...]], reads: frozenset[str], lateness_us: int | None,
+        step_us: int | None,
     ) -> None:  # fmt: skip
         self.contract = contract
         self.label = label
@@ -67,6 +68,7 @@ class Plan:
         self.reads = reads
         """Columns that any step or condition reads, the label included where one does."""
         self.lateness_us = lateness_us
+        self.step_us = step_us
         self.names: tuple[str, ...] = tuple(step.name for step in steps)
         self.output_kinds: tuple[str, ...] = tuple(step.output for step in steps)
 
@@ -104,6 +106,7 @@ class Plan:
             {source: tuple(masks.values()) for source, masks in conditions.items()},
             frozenset().union(*(aggregate.columns() for aggregate in view.features.values())),
             view.lateness_us,
+            view.step_us,
         )
 
 

@@ -133,6 +133,31 @@ def test_memory_is_bounded_by_the_windows() -> None:
     assert told.loads == 2, "a request from before what is held loads the key"
 
 
+def test_memory_is_bounded_by_tiles() -> None:
+    """Of 6,000 events in the window those of the last step and the hour before are held, and a tile for each step."""
+    settings = {
+        name: getattr(agg, name)("amount", over="80h") for name in ("sum", "std", "min", "max", "last", "first")
+    }
+    sets = {name: getattr(agg, name)("amount", over="40h", where="amount < 40") for name in ("count_distinct", "top_k")}
+    view = FeatureView(Payment, step="4h", n=agg.count(over="8h"), **settings, **sets, mean=agg.mean("amount")).spec()
+    told = Told()
+    tiled, whole = (OnlineHost([view], CONTRACT, None, MemoryStrings(), source) for source in (told, None))
+    for i in range(6_000):
+        values = payment("a", float(i * 7919 % 1000) / 7)
+        for at in (i * MINUTE, i * MINUTE - MINUTE // 2) if i % 10 == 0 else ():
+            assert repr(tiled.read(values, at)) == repr(whole.read(values, at))
+        told.tell(i, i * MINUTE, values)
+        for made in (tiled, whole):
+            made.append_event(i, i * MINUTE, values)
+    held = tiled._histories[0]._held(("a",))
+    assert held.events.base + held.events.n == 6_000
+    assert 20 <= held.tiles[0] <= 23
+    assert held.events.n < 800
+    assert told.loads == 1
+    assert repr(tiled.read(payment("a"), 5_000 * MINUTE)) == repr(whole.read(payment("a"), 5_000 * MINUTE))
+    assert told.loads == 2, "a request from among the tiles loads the key"
+
+
 def test_memory_is_bounded_by_the_most_events() -> None:
     """Of 3,000 events in the window the newest 40 are read, and those of the last hour held besides."""
     view = FeatureView(

@@ -4,12 +4,13 @@ The running states of a key stand in one array, its arena: for each step where i
 the states. A key with few rows has none: the states of a shared arena are begun anew at each request.
 
 Rows that left every window may be dropped from memory. What they gave to the steps over all history is then in a
-second arena, `settled`: the states of those steps over the rows before `base`, from which a state can begin anew.
+second arena, `settled`: the states of those steps over the rows before `base`, from which a state can begin anew. What
+they give to windows that begin at whole steps may be in tiles: see `tiles.py`.
 """
 
 import numpy as np
 
-from modelwright.features.kernel import extreme, frequent
+from modelwright.features.kernel import extreme, frequent, tiles
 from modelwright.features.kernel.compiled import Floats, Ints, Marks, compiled
 from modelwright.features.kernel.dispatch import (
     DECAY,
@@ -110,8 +111,47 @@ def _ready(op: int, arena: Ints, settled: Ints, s: int, kept: bool, over: int, b
 
 
 @compiled
+def _through_tiles(
+    steps: Ints, parameters: Floats, arena: Ints, s: int, tiled: Ints, times: Ints, values: Floats, marks: Marks,
+    base: int, lo: int, hi: int, at: Ints, out: Floats,
+) -> Ints:  # fmt: skip
+    """Take the state of step s to where its window begins, among the tiles, so that only rows are left to go through."""
+    op = steps[s, OPERATION]
+    state = arena[arena[s] : arena[s + 1]]
+    if tiles.goes_on(op, state, tiled, lo, hi, base):
+        tiles.take_away(op, state, tiled, s, lo)
+        return arena
+    restart(state)
+    arena = _moved(steps, parameters, arena, s, times, values, marks, base, lo, lo, at, out)
+    after = tiles.add(op, arena[arena[s] : arena[s + 1]], tiled, s, lo, base)
+    return arena if len(after) == arena[s + 1] - arena[s] else _with_state(arena, s, after)
+
+
+@compiled
+def tile_of(
+    steps: Ints, parameters: Floats, times: Ints, values: Floats, masks: Marks, base: int, first: int, until: int
+) -> Ints:
+    """An arena with the states of the windowed steps over some events; of an extreme, the best row alone."""
+    arena = np.full(len(steps) + 1, len(steps) + 1)
+    at = np.zeros(1, np.int64)
+    out = np.empty(1, np.float64)
+    for s in range(len(steps)):
+        op = steps[s, OPERATION]
+        if steps[s, OF_OUTCOME] == 0 and steps[s, OVER] > 0:
+            settings = parameters.copy()
+            if op in (MIN, MAX):
+                settings[s] = 1.0
+            arena = _with_state(arena, s, made(op, settings[s]))
+            if until > first:
+                marks = masks[steps[s, CONDITION]]
+                arena = _moved(steps, settings, arena, s, times, values, marks, base, first, until, at, out)
+            arena = _with_state(arena, s, tiles.packed(op, arena[arena[s] : arena[s + 1]]))
+    return arena
+
+
+@compiled
 def answer(
-    steps: Ints, parameters: Floats, arena: Ints, settled: Ints, kept: bool, at_us: int, own: Floats,
+    steps: Ints, parameters: Floats, arena: Ints, settled: Ints, tiled: Ints, kept: bool, at_us: int, own: Floats,
     times: Ints, values: Floats, masks: Marks, n: int, base: int,
     known: Ints, outcome_values: Floats, outcome_masks: Marks, outcomes: int, outcome_base: int,
     raw_masks: Marks, outcome_seq: Ints, following: Ints, corrected: Ints, latest_correction: int,
@@ -122,7 +162,7 @@ def answer(
     `values` and `masks` hold a column a row, with room beyond the `n` rows in use, which are numbered from `base`.
     `outcome_masks` are 0 for outcomes that were corrected, `raw_masks` are not. `following` and `corrected` are as
     `successors` makes them, `latest_correction` the last row that corrects another, or -1. Without `kept` the states
-    begin anew. `own` holds the request's own values by column.
+    begin anew. `tiled` holds the tiles, whose number comes first. `own` holds the request's own values by column.
     """
     at = np.full(1, at_us, np.int64)
     mine = np.empty(1, np.float64)
@@ -154,6 +194,15 @@ def answer(
             if most > 0:
                 lo = max(lo, hi - most)
             arena = _ready(steps[s, OPERATION], arena, settled, s, kept, over, base, hi)
+            if over > 0 and tiled[0] > 0:
+                lo = tiles.first_row(tiled, edge, base) if lo == base else lo
+                if lo < base:
+                    arena = _through_tiles(
+                        steps, parameters, arena, s, tiled, times, values, masks[steps[s, CONDITION]], base, lo, hi, at,
+                        answered,
+                    )  # fmt: skip
+                elif arena[arena[s] + LEFT] < base:
+                    restart(arena[arena[s] : arena[s + 1]])
             arena = _moved(
                 steps, parameters, arena, s, times, values, masks[steps[s, CONDITION]], base, lo, hi, at, answered
             )
@@ -250,9 +299,9 @@ def inserted(
 @compiled
 def settle(
     steps: Ints, parameters: Floats, arena: Ints, settled: Ints, of_outcome: bool, times: Ints, values: Floats,
-    masks: Marks, base: int, until: int,
+    masks: Marks, base: int, until: int, in_tiles: bool,
 ) -> tuple[Ints, Ints]:  # fmt: skip
-    """Make the states independent of the rows before `until`; returns (arena, settled)."""
+    """Make the states independent of the rows before `until`, of which there may be tiles; returns (arena, settled)."""
     at = np.zeros(1, np.int64)
     out = np.empty(1, np.float64)
     for s in range(len(steps)):
@@ -264,7 +313,13 @@ def settle(
             settled = _moved(steps, parameters, settled, s, times, values, marks, base, first, until, at, out)
             continue
         state = arena[arena[s] : arena[s + 1]]
-        if state[RIGHT] <= until or state[LEFT] < base:
+        if in_tiles:
+            if state[RIGHT] < until or steps[s, OPERATION] in (
+                MIN,
+                MAX,
+            ):  # a queue may hold more rows than there are tiles
+                restart(state)
+        elif state[RIGHT] <= until or state[LEFT] < base:
             restart(state)
         elif state[LEFT] < until:
             right = state[RIGHT]
