@@ -6,8 +6,8 @@ writes the log. Answers come from the kernel that offline uses too; a key with m
 that a read costs the rows that entered and left its windows since the last one.
 
 Where there is a history to load from, memory is bounded by the windows: rows that left the longest window are dropped, or
-given up for tiles where windows begin at whole steps, and keys that were not touched for long are forgotten. A request or a row from before what is held has its key loaded
-again.
+given up for tiles where windows begin at whole steps, and keys that were not touched for long are forgotten. A request or
+a row from before what is held has its key loaded again.
 """
 
 import itertools
