@@ -4,6 +4,7 @@ Only declarations stand here; `modelwright.features` computes them. A window `ov
 rows with `t - 1h <= at < t`: never the event itself, never one at the same instant. Without `over` the window is all
 history. `where=` keeps the rows for which a Python expression over the event's columns is true
 (`where="amount > 100 and country != 'DE'"`). A missing value enters no aggregate but `count`.
+Numbers are doubles: whole numbers beyond 2**53 count as the nearest one, so two that round alike are one value.
 
 An empty window gives 0 for `count`, `rate`, `count_distinct` and `sum`, and missing for every other aggregate.
 
