@@ -8,8 +8,15 @@ from pathlib import Path
 
 import pyarrow.parquet as pq
 import pytest
+from hypothesis import Phase, settings
 
 os.environ["MODELWRIGHT_TRACKING"] = "off"
+
+settings.register_profile("normal", max_examples=80, deadline=None)
+settings.register_profile("slow", max_examples=1000, deadline=None)
+settings.register_profile("first", max_examples=300, deadline=None, phases=[Phase.explicit, Phase.generate])
+"""Stops at the first failure as it was drawn: to see a broken promise go red without waiting for the least example."""
+settings.load_profile(os.environ.get("HYPOTHESIS_PROFILE", "normal"))
 
 SYSTEMS = Path(__file__).parent / "systems"
 EXAMPLE = Path(__file__).parents[1] / "examples" / "electricity"

@@ -85,7 +85,7 @@ class Past:
 
     def load(self, by: tuple[str, ...], key: tuple[object, ...]) -> tuple[np.ndarray, np.ndarray]:
         """The rows of a key."""
-        rows = [(at, seq, tuple(float(value) for value in values)) for seq, at, values in self.rows.get(key, [])]
+        rows = [(at, seq, True, tuple(float(value) for value in values)) for seq, at, values in self.rows.get(key, [])]
         width = len(CONTRACT.fields)
         return np.array(rows, EVENT_ROW(width)), np.array([], OUTCOME_ROW(width))
 

@@ -25,6 +25,7 @@ Others = Sequence[tuple[Contract, pa.Table]]
 """Other events than the system's own, each with its rows."""
 _NO_VALUES = np.empty(0)
 _NO_EVENTS = np.empty(0, np.int64)
+_NONE_LIVE = np.empty(0, np.uint8)
 
 
 class _Dictionaries:
@@ -49,14 +50,16 @@ class _Dictionaries:
 
 
 class _Log:
-    """Rows of one source, encoded and unsorted: times, sequence numbers, events (outcomes) and columns by place."""
+    """Rows of one source, encoded and unsorted: times, sequence numbers, which are live, events (outcomes) and columns by
+    place."""
 
     def __init__(
-        self, times: NDArray[np.int64], seq: NDArray[np.int64], event: NDArray[np.int64],
+        self, times: NDArray[np.int64], seq: NDArray[np.int64], live: NDArray[np.uint8], event: NDArray[np.int64],
         columns: list[NDArray[np.float64]],
     ) -> None:  # fmt: skip
         self.times = times
         self.seq = seq
+        self.live = live
         self.event = event
         self.columns = columns
 
@@ -67,6 +70,15 @@ class _Log:
         if bool(((rising > 0) | ((rising == 0) & (np.diff(self.seq) > 0))).all()):
             return np.arange(len(self.times))
         return np.lexsort((self.seq, self.times))
+
+    def in_time(self, key: NDArray[np.int64], keys: int, lateness_us: int | None) -> NDArray[np.int64]:
+        """The rows' keys, -1 for those that came too late for their key."""
+        if lateness_us is None or not self.live.any():
+            return key
+        from modelwright.features.kernel.visible import too_late
+
+        arrival = np.argsort(self.seq, kind="stable")
+        return np.where(too_late(self.times, self.live, key, keys, arrival, lateness_us), -1, key)
 
 
 class _Sorted:
@@ -106,7 +118,8 @@ def compute(
 ) -> pa.Table:
     """One column a feature, in order of the views, one row a request, in order of the requests.
 
-    `events` has the contract's fields as columns, and may have `_seq` (else the input order), `_id`. `requests` has the
+    `events` has the contract's fields as columns, and may have `_seq` (else the input order), `_id`, and `_live` (else
+    none is), which says which may be too late for a view with a lateness. `requests` has the
     key, the time, the columns `change` and `delta` read, and may have `_seq` and `_live`: a live request sees the rows of lower
     sequence number, any other sees rows by their time. `outcomes` has `_id`, the label's column, `_known_at`, and may
     have `_seq`; a later one of the same event corrects the earlier; one of an unknown event is passed over. `others` are
@@ -137,7 +150,8 @@ def compute(
             history, strings = logs[plan.other]
             keyed = [rows[plan.other][1], requests]
             (event_key, request_key), count = table.keys(keyed, plan.by, ["events", "requests"], kinds)
-            sources = {"event": _Sorted(history, event_key, count, plan, "event", strings)}
+            counted = history.in_time(event_key, count, plan.lateness_us)
+            sources = {"event": _Sorted(history, counted, count, plan, "event", strings)}
             if any(step.source == "outcome" for step in plan.steps):
                 outcome_key = event_key[outcome_rows]
                 sources["outcome"] = _Sorted(outcome_log, outcome_key, count, plan, "outcome", strings)
@@ -167,9 +181,9 @@ def _run(
         source = sources[step.source]
         out = np.empty(len(rows))
         sweep(
-            step.operation, step.parameter, step.over_us, step.minus, step.source == "outcome", source.times,
-            source.column(step.column), source.mask(step.condition), source.seq, source.event, source.starts, sorted_at,
-            sorted_limit, own[step.own] if step.minus else nothing, starts, out,
+            step.operation, step.parameter, step.over_us, step.step_us, step.most, step.minus, step.source == "outcome",
+            source.times, source.column(step.column), source.mask(step.condition), source.seq, source.event,
+            source.starts, sorted_at, sorted_limit, own[step.own] if step.minus else nothing, starts, out,
         )  # fmt: skip
         result = np.full(len(at), step.empty)
         result[rows] = out
@@ -188,7 +202,8 @@ def _event_log(contract: Contract, time: str, events: pa.Table, wanted: frozense
                 strings.hold(field.name, texts)
             else:
                 columns[place] = table.numbers(array, field.kind, field.name)
-    return _Log(table.instants(events, time, "events"), table.sequences(events), _NO_EVENTS, columns)
+    times = table.instants(events, time, "events")
+    return _Log(times, table.sequences(events), table.lives(events), _NO_EVENTS, columns)
 
 
 def _outcome_log(
@@ -198,7 +213,7 @@ def _outcome_log(
     """Outcomes with their events' columns beside them, and the row of each one's event."""
     if outcomes is None or label is None:
         columns = [column[:0] for column in log.columns]
-        return _Log(_NO_EVENTS, _NO_EVENTS, _NO_EVENTS, [*columns, _NO_VALUES]), _NO_EVENTS
+        return _Log(_NO_EVENTS, _NO_EVENTS, _NONE_LIVE, _NO_EVENTS, [*columns, _NO_VALUES]), _NO_EVENTS
     ids_name = "_id" if "_id" in events.column_names else contract.id
     if ids_name is None:
         raise DataError(f"outcomes are joined by id, and the events have no `_id` and {contract.name} declares no id")
@@ -220,7 +235,7 @@ def _outcome_log(
     times = np.maximum(table.instants(outcomes, "_known_at", "outcomes")[there], log.times[event_rows] + 1)
     columns = [column[event_rows] if len(column) else column for column in log.columns]
     sequence = table.sequences(outcomes)[there]
-    return _Log(times, sequence, event_rows, [*columns, values[there]]), event_rows
+    return _Log(times, sequence, _NONE_LIVE, event_rows, [*columns, values[there]]), event_rows
 
 
 def _arrow(step: Step, answer: NDArray[np.float64], strings: _Dictionaries) -> pa.Array:

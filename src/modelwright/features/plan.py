@@ -5,7 +5,7 @@ Arrow, so that declaring and checking stay quick.
 """
 
 from collections.abc import Iterable, Sequence
-from typing import Final, Literal
+from typing import Any, Final, Literal
 
 import msgspec
 
@@ -34,7 +34,8 @@ class Step(msgspec.Struct, frozen=True, kw_only=True):
     `operation` is a place in `OPERATIONS`. `column` is the value's place among the contract's fields, the label standing
     after the last, or -1; `own` the place of the request's own value among the fields of the request's contract, or -1.
     `condition` is a place among the masks of its source, 0 being every row. `over_us` is 0 for
-    all history. `text_column` names the dictionary of a string answer. `empty` is the answer over no rows.
+    all history; `step_us` and `most` are 0 for none. `text_column` names the dictionary of a string
+    answer. `empty` is the answer over no rows.
     """
 
     name: str
@@ -44,6 +45,8 @@ class Step(msgspec.Struct, frozen=True, kw_only=True):
     own: int
     condition: int
     over_us: int
+    step_us: int
+    most: int
     parameter: float
     minus: bool
     output: OutputKind
@@ -59,7 +62,8 @@ class Plan:
 
     def __init__(
         self, contract: Contract, asked: Contract, label: LabelColumn | None, by: tuple[str, ...], steps: tuple[Step, ...],
-        masks: dict[Source, tuple[Mask, ...]], reads: frozenset[str],
+        masks: dict[Source, tuple[Mask, ...]], reads: frozenset[str], lateness_us: int | None,
+        step_us: int | None,
     ) -> None:  # fmt: skip
         self.contract = contract
         self.asked = asked
@@ -71,6 +75,8 @@ class Plan:
         self.masks = masks
         self.reads = reads
         """Columns that any step or condition reads, the label included where one does."""
+        self.lateness_us = lateness_us
+        self.step_us = step_us
         self.names: tuple[str, ...] = tuple(step.name for step in steps)
         self.output_kinds: tuple[str, ...] = tuple(step.output for step in steps)
 
@@ -103,7 +109,7 @@ class Plan:
                 if aggregate.where not in masks:
                     masks[aggregate.where] = Mask(aggregate.where, columns, feature)
                 condition = 1 + list(masks).index(aggregate.where)
-            steps.append(_step(name, aggregate, source, columns, condition, asked))
+            steps.append(_step(name, aggregate, source, columns, condition, asked, view.step_us or 0))
         return cls(
             contract,
             asked,
@@ -112,6 +118,8 @@ class Plan:
             tuple(steps),
             {source: tuple(masks.values()) for source, masks in conditions.items()},
             frozenset().union(*(aggregate.columns() for aggregate in view.features.values())),
+            view.lateness_us,
+            view.step_us,
         )
 
 
@@ -121,6 +129,8 @@ def plans_by_key(
     """One plan for each different key of each event, so that views on one key share its rows; and all names in order of
     the views. `others` are the contracts of the events that views are over besides the system's own.
 
+    Views that differ in which rows count have plans of their own.
+
     Raises `DeclarationError` where two views give one name, or a view's event is none of these.
     """
     contracts = {other.name: other for other in others} | {contract.name: contract}
@@ -128,17 +138,17 @@ def plans_by_key(
     for name in names:
         if names.count(name) > 1:
             raise DeclarationError(f"FeatureView({contract.name}): two features are called {name!r}; rename one")
-    merged: dict[tuple[str, tuple[str, ...]], dict[str, Aggregate]] = {}
+    merged: dict[tuple[Any, ...], ViewSpec] = {}
     for view in views:
         if view.event not in contracts:
             raise DeclarationError(f"FeatureView({view.event}): it is no event of {', '.join(contracts)}")
-        merged.setdefault((view.event, tuple(view.by)), {}).update(view.features)
-    plans = []
-    for (event, by), features in merged.items():
-        own = event == contract.name
-        view = ViewSpec(event=event, by=by, features=features)
-        plans.append(Plan.of(view, contracts[event], label if own else None, contract))
-    return plans, names
+        alike = (view.event, tuple(view.by), view.lateness_us, view.step_us)
+        features = {**merged[alike].features, **view.features} if alike in merged else view.features
+        merged[alike] = msgspec.structs.replace(view, features=features)
+    return [
+        Plan.of(view, contracts[view.event], label if view.event == contract.name else None, contract)
+        for view in merged.values()
+    ], names
 
 
 def _check(
@@ -161,6 +171,7 @@ def _check(
 def _step(
     name: str, aggregate: Aggregate, source: Source, columns: dict[str, tuple[int, FieldKind]], condition: int,
     asked: Contract,
+    step_us: int,
 ) -> Step:  # fmt: skip
     column, kind = (-1, None) if aggregate.column is None else columns[aggregate.column]
     operation = _operation(aggregate)
@@ -173,6 +184,8 @@ def _step(
         own=asked.names.index(aggregate.column) if aggregate.kind in READS_OWN and aggregate.column else -1,
         condition=condition,
         over_us=aggregate.over_us or 0,
+        step_us=step_us if aggregate.over_us else 0,
+        most=aggregate.most or 0,
         parameter=_parameter(operation, aggregate),
         minus=aggregate.kind in READS_OWN,
         output="int" if aggregate.kind in COUNTS else "str" if text else "float",
@@ -189,7 +202,7 @@ def _operation(aggregate: Aggregate) -> str:
 def _parameter(operation: str, aggregate: Aggregate) -> float:
     for_ever = aggregate.over_us is None
     parameters = {
-        "lag": aggregate.k, "rate": aggregate.over_us, "quantile": aggregate.q, "ewm": aggregate.half_life_us,
+        "lag": aggregate.k, "quantile": aggregate.q, "ewm": aggregate.half_life_us,
         "min": for_ever, "max": for_ever,
     }  # fmt: skip
     return float(parameters.get(operation) or 0)

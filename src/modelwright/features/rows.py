@@ -15,8 +15,9 @@ _NOTHING = np.empty(0, np.int64)
 
 
 def EVENT_ROW(columns: int) -> np.dtype:
-    """The record of one event: instant in microseconds, sequence number, encoded values in the contract's order."""
-    return np.dtype([("at", "<i8"), ("seq", "<i8"), ("values", "<f8", (columns,))])
+    """The record of one event: instant in microseconds, sequence number, whether it is live, encoded values in the
+    contract's order."""
+    return np.dtype([("at", "<i8"), ("seq", "<i8"), ("live", "?"), ("values", "<f8", (columns,))])
 
 
 def OUTCOME_ROW(columns: int) -> np.dtype:
@@ -30,7 +31,8 @@ def OUTCOME_ROW(columns: int) -> np.dtype:
 class Rows:
     """Rows of one key: `times`, `seq`, `event`, a column a row of `values`, masks likewise.
 
-    Rows are numbered from `base`, the number of rows dropped from the front; `dropped_us` is the latest of their times.
+    Rows are numbered from `base`, the number of rows dropped from the front; `dropped_us` is the latest of their times,
+    `wanted_until_us` the last instant at which a request would read one of them.
     Of outcomes, `corrected` holds the indices that a later outcome of the same event replaces, `following` its index or
     `NONE`, and
     `latest_correction` is the last such; `masks` are 0 for what is replaced, and `raw_masks` are as appended.
@@ -43,6 +45,7 @@ class Rows:
         self.n = 0
         self.base = 0
         self.dropped_us = NEVER
+        self.wanted_until_us = NEVER
         self.times = np.empty(ROOM, np.int64)
         self.seq = np.empty(ROOM, np.int64)
         self.event = np.empty(ROOM, np.int64)
@@ -152,9 +155,12 @@ class Rows:
         """
         return event <= self.highest_event and bool((self.event[: self.n] == event).any())
 
-    def droppable(self, before_us: int) -> int:
-        """How many rows from the front are older than an instant, and not to be corrected by one that is not."""
-        count = int(np.searchsorted(self.times[: self.n], before_us))
+    def count_before(self, instant: int) -> int:
+        """How many rows are older than an instant."""
+        return int(np.searchsorted(self.times[: self.n], instant))
+
+    def droppable(self, count: int) -> int:
+        """How many of the first rows are not to be corrected by one that stays."""
         while True:
             early = self.corrected[self.corrected < count]
             pending = early[self.following[early] >= count]
@@ -162,10 +168,9 @@ class Rows:
                 return count
             count = int(pending[0])
 
-    def drop(self, count: int) -> None:
-        """Give the first rows up."""
-        if count == 0:
-            return
+    def drop(self, count: int, wanted_until_us: int) -> None:
+        """Give the first rows up, one at least."""
+        self.wanted_until_us = max(self.wanted_until_us, wanted_until_us)
         self.dropped_us = max(self.dropped_us, int(self.times[count - 1]))
         own_raw = self.raw_masks is not self.masks
         left = self.n - count

@@ -57,12 +57,19 @@ def sequences(table: pa.Table) -> NDArray[np.int64]:
     return np.arange(table.num_rows, dtype=np.int64) + BEFORE_ALL
 
 
+def lives(table: pa.Table) -> NDArray[np.uint8]:
+    """1 where a row is live; rows are of history files where nothing is said."""
+    if "_live" not in table.column_names:
+        return np.zeros(table.num_rows, np.uint8)
+    live = column_of(table, "_live", "rows").fill_null(False).to_numpy(zero_copy_only=False)
+    return np.asarray(live, np.uint8)
+
+
 def limits(table: pa.Table) -> NDArray[np.int64]:
     """The sequence number below which a request sees rows: its own where it is live, no limit elsewhere."""
-    if "_seq" not in table.column_names or "_live" not in table.column_names:
+    if "_seq" not in table.column_names:
         return np.full(table.num_rows, SEES_ALL)
-    live = np.asarray(column_of(table, "_live", "requests").fill_null(False).to_numpy(zero_copy_only=False), bool)
-    return np.where(live, sequences(table), SEES_ALL)
+    return np.where(lives(table), sequences(table), SEES_ALL)
 
 
 def numbers(array: Any, kind: str, name: str) -> NDArray[np.float64]:

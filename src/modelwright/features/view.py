@@ -27,8 +27,20 @@ class FeatureView(Declaration):
         self.check_label(label.name if label else None)
         column = LabelColumn(label.name, label.kind) if label else None
         told, asked, known = (
-            table if table is None or isinstance(table, pa.Table) else pa.Table.from_pandas(table, preserve_index=False)
+            table if table is None or isinstance(table, pa.Table) else _arrow(table)
             for table in (events, requests, outcomes)
         )
         answer = compute([self.spec()], self.contract, column, told, asked, known)
         return answer if isinstance(requests, pa.Table) else answer.to_pandas()
+
+
+def _arrow(frame: Any) -> Any:
+    """A DataFrame as an Arrow table; instants with a zone as naive ones in UTC, since Arrow reads them in a way that
+    pandas 3.1 warns of."""
+    import pyarrow as pa
+
+    plain = frame.copy(deep=False)
+    for name, kind in frame.dtypes.items():
+        if getattr(kind, "tz", None) is not None:
+            plain[name] = frame[name].dt.tz_convert(None)
+    return pa.Table.from_pandas(plain, preserve_index=False)

@@ -31,7 +31,8 @@ if TYPE_CHECKING:
 By = tuple[str, ...]
 Kept = tuple[str | None, By]
 """A history that is kept: of the system's own event (None) or of another one by its name, and its key columns."""
-_REGISTER = b"history"
+_REGISTER = b"history, live rows marked"
+"""Its name tells the form of the rows: a history of an older form counts as none, and is built anew."""
 
 
 class _Layout:
@@ -41,8 +42,8 @@ class _Layout:
         self.contract = contract
         self.event = event
         self.scope = "" if event is None else f"{event}."
-        self.row = np.dtype([("at", "<i8"), ("seq", "<i8"), ("values", "<f8", (len(contract.fields),))])
-        self.pack = struct.Struct(f"<qq{len(contract.fields)}d").pack
+        self.row = np.dtype([("at", "<i8"), ("seq", "<i8"), ("live", "?"), ("values", "<f8", (len(contract.fields),))])
+        self.pack = struct.Struct(f"<qq?{len(contract.fields)}d").pack
         self.kinds = [field.kind for field in contract.fields]
         self.texts = [(i, field.name) for i, field in enumerate(contract.fields) if field.kind == "str"]
 
@@ -108,6 +109,8 @@ class History:
     def _require(self, transaction: Transaction, wanted: list[Kept]) -> None:
         held = list(self._registered(transaction.txn)[0])
         missing = [kept for kept in wanted if kept not in held]
+        if not held:
+            transaction.txn.drop(self._store.db("history"), delete=False)
         register = [by if event is None else (event, by) for event, by in held + missing]
         transaction.txn.put(_REGISTER, pack(register), db=self._store.db("meta"))
         for event in dict.fromkeys(event for event, _ in missing):
@@ -166,13 +169,14 @@ class History:
         return found
 
     def add_event(
-        self, transaction: Transaction, seq: int, at_us: int, values: Sequence[Any], event: str | None = None
-    ) -> None:
+        self, transaction: Transaction, seq: int, at_us: int, values: Sequence[Any], event: str | None = None,
+        *, live: bool = True,
+    ) -> None:  # fmt: skip
         """Note one event's row under every key it has; put by `flush`."""
         places = self._places(transaction, event)
         if places:
             layout = self._layouts[event]
-            row = layout.pack(at_us, seq, *self._encoded(layout, values, seq))
+            row = layout.pack(at_us, seq, live, *self._encoded(layout, values, seq))
             self._note(transaction, chunks.EVENTS, places, values, row)
 
     def add_outcome(
@@ -314,6 +318,7 @@ class History:
         rows = np.empty(events.num_rows, layout.row)
         rows["at"] = events.column(time).cast("int64").to_numpy()
         rows["seq"] = events.column("_seq").to_numpy()
+        rows["live"] = events.column("_live").to_numpy()
         rows["values"] = matrix
         self._note_many(transaction, chunks.EVENTS, bys, events, rows)
 

@@ -131,7 +131,7 @@ class Writer:
         self._add(EventRow(seq, id, at_us, live, arrived_us, list(checked)))
         self._counters.take("events")
         self._ids[id_key(id)] = Identity(seq, at_us, digest, answer, pack(checked), live)
-        self._log.history.add_event(self._transaction, seq, at_us, checked)
+        self._log.history.add_event(self._transaction, seq, at_us, checked, live=live)
         return seq
 
     def other(self, event: str, id: str, at_us: int, values: Sequence[Any], *, digest: bytes, live: bool = True) -> int:
@@ -142,7 +142,7 @@ class Writer:
         self._add(OtherRow(event, seq, id, at_us, live, arrived_us, list(checked)))
         self._counters.take(events_table(event))
         self._ids[id_key(id, event)] = Identity(seq, at_us, digest, None, b"", live)
-        self._log.history.add_event(self._transaction, seq, at_us, checked, event)
+        self._log.history.add_event(self._transaction, seq, at_us, checked, event, live=live)
         return seq
 
     def _number(self, event: str | None, id: str, at_us: int) -> tuple[int, int]:

@@ -230,9 +230,9 @@ class Dataplane:
         else:
             for row in write.rows_since(self._cursor):
                 if isinstance(row, EventRow):
-                    self.hosts.event(row.seq, row.at_us, row.values)
+                    self.hosts.event(row.seq, row.at_us, row.values, live=row.live)
                 elif isinstance(row, OtherRow):
-                    self.hosts.event(row.seq, row.at_us, row.values, row.event)
+                    self.hosts.event(row.seq, row.at_us, row.values, row.event, live=row.live)
                 elif isinstance(row, OutcomeRow):
                     values = write.event_values(row.id)[2]
                     self.hosts.outcome(row.seq, row.event_seq, row.known_us, row.value, values)
@@ -244,13 +244,19 @@ class Dataplane:
             self._same(event, known.digest)
             self.counters.repeats += 1
             return Accepted(event.id, True)
+        late = self._is_too_late(event)
         if event.other is None:
             seq = write.event(event.id, event.at_us, event.values, digest=event.digest)
         else:
             seq = write.other(event.other, event.id, event.at_us, event.values, digest=event.digest)
         self.hosts.event(seq, event.at_us, event.values, event.other)
         self.counters.events += 1
-        return Accepted(event.id, False)
+        self.counters.late += late
+        return Accepted(event.id, False, late)
+
+    def _is_too_late(self, event: Event) -> bool:
+        """Whether the champion's views do not count an event that comes now; without a champion there are none."""
+        return self.champion is not None and self.champion.is_too_late(event.values, event.at_us, event.other)
 
     def _take_outcome(self, write: Writer, body: Outcome) -> Accepted:
         row = write.outcome(body.id, body.value, body.known_us)
@@ -277,6 +283,13 @@ class Dataplane:
                 if event.id in scoring:  # twice in one batch: the same answer
                     answers.append(scoring[event.id])
                     continue
+            elif self._is_too_late(event):
+                time = self.contract.time or ""
+                raise ContractError(
+                    f"{time}: the event is older than the newest of its key by more than the declared lateness; POST "
+                    "/events takes it into the log, where it is no history",
+                    time,
+                )
             # An event that came without a prediction first sees what came before it, then and now.
             before = known.seq if known is not None and known.live else None
             features = {

@@ -53,6 +53,7 @@ def exposition(plane: Dataplane, latency: Latency, responses: dict[tuple[str, in
 
     family("predictions_total", "Predictions answered, by release.", dict(counters.predictions), "release")
     family("events_total", "Events taken without a prediction.", {"": counters.events})
+    family("late_total", "Events taken that came too late to be history.", {"": counters.late})
     family("outcomes_total", "Outcomes taken.", {"": counters.outcomes})
     family("repeats_total", "Requests whose id was known with the same body.", {"": counters.repeats})
     family("failures_total", "Requests a release could not answer.", dict(counters.failures), "release")

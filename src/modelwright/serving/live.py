@@ -45,10 +45,12 @@ class Hosts:
         wanted = {msgspec.json.encode(release.manifest.views) for release in releases}
         self._hosts = {key: host for key, host in self._hosts.items() if key in wanted}
 
-    def event(self, seq: int, at_us: int, values: Sequence[Any], other: str | None = None) -> None:
+    def event(
+        self, seq: int, at_us: int, values: Sequence[Any], other: str | None = None, *, live: bool = True
+    ) -> None:
         """Every host sees every event, and every row of others by their event's name."""
         for host in self._hosts.values():
-            host.append_event(seq, at_us, values, other)
+            host.append_event(seq, at_us, values, other, live=live)
 
     def outcome(self, seq: int, event_seq: int, known_us: int, outcome: Any, values: Sequence[Any]) -> None:
         """Every host sees every outcome."""
@@ -95,6 +97,10 @@ class LiveRelease:
     def features_of(self, values: Sequence[Any], at_us: int, before: int | None = None) -> list[Any]:
         """The features of a request, over every row appended so far, or of a lower sequence number than `before`."""
         return self.host.read(values, at_us, before=before) if self.host is not None else []
+
+    def is_too_late(self, values: Sequence[Any], at_us: int, other: str | None = None) -> bool:
+        """Whether an event that comes now is too late to count in a view."""
+        return self.host is not None and self.host.is_too_late(values, at_us, other)
 
     def rows_of(self, requests: Sequence[tuple[Sequence[Any], list[Any]]]) -> Rows:
         """The model's rows for (event values, features) of each request."""

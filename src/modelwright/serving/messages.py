@@ -16,11 +16,12 @@ class Answer(msgspec.Struct, omit_defaults=True, gc=False):
     release: str = ""
 
 
-class Accepted(msgspec.Struct, gc=False):
-    """An event or outcome is in the log. `repeated`: it was there already."""
+class Accepted(msgspec.Struct, omit_defaults=True, gc=False):
+    """An event or outcome is in the log. `repeated`: it was there already. `late`: it came too late to be history."""
 
     id: str
     repeated: bool
+    late: bool = False
 
 
 class OutcomeBody(msgspec.Struct, forbid_unknown_fields=True):
@@ -45,6 +46,7 @@ class Counters:
     def __init__(self) -> None:
         self.predictions: dict[str, int] = {}
         self.events = 0
+        self.late = 0
         self.outcomes = 0
         self.repeats = 0
         self.failures: dict[str, int] = {}

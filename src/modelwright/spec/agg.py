@@ -4,11 +4,13 @@ Only declarations stand here; `modelwright.features` computes them. A window `ov
 rows with `t - 1h <= at < t`: never the event itself, never one at the same instant. Without `over` the window is all
 history. `where=` keeps the rows for which a Python expression over the event's columns is true
 (`where="amount > 100 and country != 'DE'"`). A missing value enters no aggregate but `count`.
+Numbers are doubles: whole numbers beyond 2**53 count as the nearest one, so two that round alike are one value.
 
 An empty window gives 0 for `count`, `rate`, `count_distinct` and `sum`, and missing for every other aggregate.
 
 `count_distinct`, `distinct_ratio`, `quantile` and `top_k` have to hold every different value, so they need an `over`;
-every other keeps a state of fixed size over all history.
+every other keeps a state of fixed size over all history. `most=` bounds them for the busiest keys: the window is then at
+most the newest so many rows that the request sees in it, before `where` and missing values leave any out.
 
 >>> from modelwright import agg
 >>> agg.sum("amount", over="1h")
@@ -43,17 +45,22 @@ COMPARABLE: Final = frozenset({"mean", "min", "max", "last", "first", "lag", "qu
 """Kinds whose answer is a value the column could have, so that a request's own value can be compared with it."""
 
 
+MOST: Final = 2**31
+"""No window holds more rows."""
+
+
 class Aggregate(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True, repr_omit_defaults=True):
     """One aggregate of one view: the kind, the column it reads, its window in microseconds and its condition.
 
-    `k` is a lag's, `q` a quantile's, `half_life_us` a decayed mean's; `of` is the kind a delta compares with, whose
-    settings stand in the same places.
+    `most` is how many of the newest rows the window holds at most, where that is bounded. `k` is a lag's, `q` a quantile's,
+    `half_life_us` a decayed mean's; `of` is the kind a delta compares with, whose settings stand in the same places.
     """
 
     kind: Kind
     column: str | None = None
     over_us: int | None = None
     where: str | None = None
+    most: int | None = None
     k: int = 1
     q: float | None = None
     half_life_us: int | None = None
@@ -82,14 +89,14 @@ def _of_a_set(
 ) -> Aggregate:
     """An aggregate that holds every different value of its window."""
     made = _aggregate(kind, column, over, where, q=q)
-    if most is not None:
-        raise DeclarationError(f"agg.{kind}({column!r}, most={most!r}): this setting is not built yet; leave it out")
+    if most is not None and (isinstance(most, bool) or not (isinstance(most, int) and 1 <= most <= MOST)):
+        raise DeclarationError(f"agg.{kind}({column!r}, most={most!r}): most is a whole number from 1 up, of events")
     if over is None:
         raise DeclarationError(
             f"agg.{kind}({column!r}): it holds every different value, so over all history it would grow without end; "
             f'give it a window, such as over="30d"'
         )
-    return made
+    return msgspec.structs.replace(made, most=most)
 
 
 def count(*, over: Window = None, where: str | None = None) -> Aggregate:
@@ -140,19 +147,22 @@ def first(column: str, *, over: Window = None, where: str | None = None) -> Aggr
 
 
 def count_distinct(column: str, *, over: Window = None, where: str | None = None, most: int | None = None) -> Aggregate:
-    """How many different values of the column the window holds, exactly. Needs `over`; `most` is not built yet."""
+    """How many different values of the column the window holds, exactly. Needs `over`; `most` bounds it."""
     return _of_a_set("count_distinct", column, over, where, most)
 
 
 def distinct_ratio(column: str, *, over: Window = None, where: str | None = None, most: int | None = None) -> Aggregate:
-    """Different values of the column over its values that are not missing: 1 where none repeats. Needs `over`."""
+    """Different values of the column over its values that are not missing: 1 where none repeats.
+
+    Needs `over`; `most` bounds it.
+    """
     return _of_a_set("distinct_ratio", column, over, where, most)
 
 
 def quantile(
     column: str, q: float, *, over: Window = None, where: str | None = None, most: int | None = None
 ) -> Aggregate:
-    """The exact q-quantile of the window's values, 0 <= q <= 1. Needs `over`.
+    """The exact q-quantile of the window's values, 0 <= q <= 1. Needs `over`; `most` bounds it.
 
     Between two values by linear interpolation, as numpy's default: R. J. Hyndman and Y. Fan's type 7, "Sample Quantiles
     in Statistical Packages", The American Statistician 50 (1996).
@@ -165,7 +175,7 @@ def quantile(
 def top_k(
     column: str, k: int = 1, *, over: Window = None, where: str | None = None, most: int | None = None
 ) -> Aggregate:
-    """The most frequent value of the window; of several, the one seen last. Needs `over`.
+    """The most frequent value of the window; of several, the one seen last. Needs `over`; `most` bounds it.
 
     Only `k=1` is built: a model's input holds one value, not a list.
     """

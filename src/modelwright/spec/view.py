@@ -1,28 +1,32 @@
 """`FeatureView`: named aggregates over the history of one key of one event."""
 
 import difflib
+from datetime import timedelta
 from typing import Any, Final
 
 import msgspec
 
+from modelwright.core.durations import duration_text, duration_us
 from modelwright.core.errors import DeclarationError
 from modelwright.spec.agg import NUMERIC_ONLY, READS_OWN, Aggregate
 from modelwright.spec.contract import Contract
 from modelwright.spec.event import contract_of
 
 ENTITY: Final = "(the event's entity)"
-NOT_BUILT = frozenset({"lateness", "step"})
 
 
-class ViewSpec(msgspec.Struct, frozen=True, kw_only=True):
+class ViewSpec(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     """A view as data: what a release stores and the feature hosts compile.
 
-    `by` holds the key columns; empty means one global history.
+    `by` holds the key columns; empty means one global history. `lateness_us` is how far behind its key's newest event a
+    live event may be and still count; None is no limit. `step_us` is what far edges of windows are rounded down to.
     """
 
     event: str
     by: tuple[str, ...]
     features: dict[str, Aggregate]
+    lateness_us: int | None = None
+    step_us: int | None = None
 
 
 class FeatureView:
@@ -34,10 +38,22 @@ class FeatureView:
     and `by=None`, have one global history. A column that is not the event's is the label's: outcomes become history
     from the moment they are known.
 
+    With `lateness="1h"` a live event that is more than an hour older than the newest event of its key, among the rows
+    the log held before it, is logged and never counts, in serving and in training; a prediction asked for it is
+    refused. Rows of history files are taken as sorted: none of them is late. An outcome counts from when it is known,
+    however late its event was.
+
+    With `step="1d"` the far edge of every window is rounded down to a whole day since the epoch: `over="90d"` holds 90
+    days and what has passed of the earliest, so that rows leave it a day at a time and a busy key is held as one state
+    a day. Each `over` is then a multiple of the step.
+
     Raises `DeclarationError` naming the event, the feature and the remedy.
     """
 
-    def __init__(self, event: Any, *, by: str | tuple[str, ...] | None = ENTITY, **features: Aggregate) -> None:
+    def __init__(
+        self, event: Any, *, by: str | tuple[str, ...] | None = ENTITY, lateness: str | timedelta | None = None,
+        step: str | timedelta | None = None, **features: Aggregate,
+    ) -> None:  # fmt: skip
         self.contract = contract_of(event)
         if by == ENTITY:
             by = self.contract.entity
@@ -45,6 +61,9 @@ class FeatureView:
             raise DeclarationError(f"FeatureView({self.contract.name}, by={by!r}): name a field, several, or None")
         self.by: tuple[str, ...] = () if by is None else (by,) if isinstance(by, str) else tuple(by)
         self._check_key()
+        what = f"FeatureView({self.contract.name}, "
+        self.lateness_us = None if lateness is None else duration_us(lateness, f"{what}lateness)")
+        self.step_us = None if step is None else duration_us(step, f"{what}step)")
         if not features:
             raise DeclarationError(f"FeatureView({self.contract.name}) has no features: add one, name=agg.count()")
         for name, aggregate in features.items():
@@ -69,14 +88,17 @@ class FeatureView:
 
     def _check_feature(self, name: str, aggregate: Any) -> None:
         where = f"FeatureView({self.contract.name}, {name}=)"
-        if name in NOT_BUILT:
-            raise DeclarationError(f"{where}: this setting is not built yet; leave it out")
         if not isinstance(aggregate, Aggregate):
             raise DeclarationError(
                 f"{where}: {aggregate!r} is no aggregate; use agg.count(), agg.sum(...) and the like"
             )
         if name in self.contract.names or name.startswith("_"):
             raise DeclarationError(f"{where}: the name is taken by a column of {self.contract.name}; choose another")
+        if self.step_us is not None and (aggregate.over_us or 0) % self.step_us:
+            raise DeclarationError(
+                f'{where}: over="{duration_text(aggregate.over_us or 0)}" is no multiple of the view\'s '
+                f'step="{duration_text(self.step_us)}"; make it one, or give the feature a view of its own'
+            )
         column = aggregate.column
         if column in self.contract.names:
             kind = self.contract.field(column).kind
@@ -142,4 +164,7 @@ class FeatureView:
 
     def spec(self) -> ViewSpec:
         """The view as data."""
-        return ViewSpec(event=self.contract.name, by=self.by, features=self.features)
+        return ViewSpec(
+            event=self.contract.name, by=self.by, features=self.features, lateness_us=self.lateness_us,
+            step_us=self.step_us,
+        )  # fmt: skip

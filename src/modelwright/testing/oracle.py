@@ -1,6 +1,6 @@
 """What a feature is, in plain Python: slow, exact, and sharing no code with the kernel it judges.
 
-Rows are dicts. An event has the contract's fields and may have `_seq` and `_id`; a request likewise, and `_live`; an
+Rows are dicts. An event has the contract's fields and may have `_seq`, `_id` and `_live`; a request likewise; an
 outcome has `_id`, the label's name, `_known_at` and may have `_seq`. Times are datetimes or int microseconds. Sums are
 fractions, so answers are exact until the last rounding; `within_promise` says how far a host may be from them.
 """
@@ -34,7 +34,7 @@ def features_at(
     where the view is over another event than that."""
     at = _us(request[(asked or contract).time or ""])
     windows = _windows(view, contract, label, events, outcomes, request, asked)
-    return {name: _answer(view.features[name], rows, at, request) for name, rows in windows.items()}
+    return {name: _answer(view.features[name], rows, at, request, view.step_us) for name, rows in windows.items()}
 
 
 def magnitudes_at(
@@ -65,11 +65,17 @@ def _windows(
         of_outcome = not aggregate.columns() <= set(contract.names)
         rows = past_outcomes if of_outcome else past_events
         if aggregate.over_us is not None:
-            rows = [row for row in rows if row[0] >= at - aggregate.over_us]
+            edge = _far_edge(at, aggregate.over_us, view.step_us)
+            rows = [row for row in rows if row[0] >= edge][-aggregate.most if aggregate.most else None :]
         if aggregate.where is not None:
             rows = [row for row in rows if holds(aggregate.where, row[2])]
         windows[name] = rows
     return windows
+
+
+def _far_edge(at: int, over_us: int, step_us: int | None) -> int:
+    """The first instant of a window."""
+    return at - over_us if step_us is None else math.floor(Fraction(at - over_us, step_us)) * step_us
 
 
 def within_promise(answer: float | None, exact: float | None, magnitude: float) -> bool:
@@ -93,12 +99,21 @@ def _past_events(
     view: ViewSpec, contract: Contract, events: Sequence[Row], key: tuple[Any, ...], at: int, limit: float
 ) -> list[_Placed]:
     assert contract.time is not None
-    past = []
-    for place, event in enumerate(events):
-        seq = event.get("_seq", place - 2**62)
-        if _key(view, event) == key and _us(event[contract.time]) < at and seq < limit:
-            past.append((_us(event[contract.time]), seq, event))
+    placed = [
+        (_us(event[contract.time]), event.get("_seq", place - 2**62), event)
+        for place, event in enumerate(events)
+        if _key(view, event) == key
+    ]
+    past = [row for row in placed if row[0] < at and row[1] < limit and not _is_late(view, row, placed)]
     return sorted(past, key=lambda row: row[:2])
+
+
+def _is_late(view: ViewSpec, row: _Placed, of_key: Sequence[_Placed]) -> bool:
+    """Whether a live row is too far behind the newest of its key that the log held before it."""
+    if view.lateness_us is None or not row[2].get("_live"):
+        return False
+    newest = max((other[0] for other in of_key if other[1] < row[1]), default=row[0])
+    return row[0] < newest - view.lateness_us
 
 
 def _past_outcomes(
@@ -122,7 +137,7 @@ def _past_outcomes(
     return sorted(latest.values(), key=lambda row: row[:2])
 
 
-def _answer(aggregate: Aggregate, rows: Sequence[_Placed], at: int, request: Row) -> Any:
+def _answer(aggregate: Aggregate, rows: Sequence[_Placed], at: int, request: Row, step_us: int | None) -> Any:
     kind = aggregate.kind
     if kind == "count":
         return len(rows)
@@ -130,11 +145,11 @@ def _answer(aggregate: Aggregate, rows: Sequence[_Placed], at: int, request: Row
         return (at - rows[-1][0]) / 1e6 if rows else None
     if kind == "rate":
         assert aggregate.over_us is not None
-        return _rounded(Fraction(len(rows) * 10**6, aggregate.over_us))
+        return _rounded(Fraction(len(rows) * 10**6, at - _far_edge(at, aggregate.over_us, step_us)))
     assert aggregate.column is not None
     if kind in ("change", "delta"):
         of = msgspec.structs.replace(aggregate, kind=aggregate.of or "last")
-        own, past = request[aggregate.column], _answer(of, rows, at, request)
+        own, past = request[aggregate.column], _answer(of, rows, at, request, step_us)
         return None if _missing(own) or past is None else float(own) - float(past)
     values = [row[2][aggregate.column] for row in rows if not _missing(row[2][aggregate.column])]
     if kind == "count_distinct":

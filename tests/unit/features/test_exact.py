@@ -4,6 +4,7 @@ import math
 from fractions import Fraction
 
 import numpy as np
+import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -75,6 +76,22 @@ def test_deviation_neither_overflows_nor_cancels() -> None:
             assert variance > Fraction(1.7e308) ** 2
         else:
             assert abs(Fraction(got) ** 2 - variance) <= variance / 10**15 + Fraction(5e-324) ** 2 * 2
+
+
+@pytest.mark.slow
+def test_deviation_after_a_million_additions_and_evictions() -> None:
+    """A window of 50 rows slides over 500,000, with amounts of 1e12 beside 1e-6: each addition and eviction but the last
+    must leave nothing behind. Against a deviation in two passes of fractions."""
+    random = np.random.default_rng(3)
+    values = (random.normal(size=500_000) * 10.0 ** random.integers(-6, 13, 500_000)).tolist()
+    windows = [(max(0, end - 50), end) for end in range(2, len(values) + 1)]
+    got = answer(deviation, values, windows)
+    for place in [*range(0, len(windows), 4_999), len(windows) - 1]:
+        lo, hi = windows[place]
+        held = [Fraction(value) for value in values[lo:hi]]
+        mean = sum(held) / len(held)
+        variance = sum((value - mean) ** 2 for value in held) / (len(held) - 1)
+        assert abs(Fraction(got[place]) ** 2 - variance) <= variance / 10**15
 
 
 def test_equal_values_have_no_deviation() -> None:

@@ -37,7 +37,7 @@ class OneKey:
 
     def load(self, by: tuple[str, ...], key: tuple[object, ...]) -> tuple[np.ndarray, np.ndarray]:
         self.loads.append((by, key))
-        rows = [(5, 1, (math.nan, math.nan, math.nan, 2.0, math.nan))] if key == ("a",) else []
+        rows = [(5, 1, True, (math.nan, math.nan, math.nan, 2.0, math.nan))] if key == ("a",) else []
         return np.array(rows, EVENT_ROW(5)), np.array([], OUTCOME_ROW(5))
 
 
@@ -96,7 +96,7 @@ class Told:
         self.loads = 0
 
     def tell(self, seq: int, at: int, values: list[Any]) -> None:
-        self.rows.setdefault(values[2], []).append((at, seq, (math.nan, math.nan, math.nan, values[3], math.nan)))
+        self.rows.setdefault(values[2], []).append((at, seq, True, (math.nan, math.nan, math.nan, values[3], math.nan)))
 
     def load(self, by: tuple[str, ...], key: tuple[object, ...]) -> tuple[np.ndarray, np.ndarray]:
         self.loads += 1
@@ -131,6 +131,53 @@ def test_memory_is_bounded_by_the_windows() -> None:
     assert told.loads == 1
     assert bounded.read(payment("a"), 2_000 * MINUTE) == whole.read(payment("a"), 2_000 * MINUTE)
     assert told.loads == 2, "a request from before what is held loads the key"
+
+
+def test_memory_is_bounded_by_tiles() -> None:
+    """Of 6,000 events in the window those of the last step and the hour before are held, and a tile for each step."""
+    settings = {
+        name: getattr(agg, name)("amount", over="80h") for name in ("sum", "std", "min", "max", "last", "first")
+    }
+    sets = {name: getattr(agg, name)("amount", over="40h", where="amount < 40") for name in ("count_distinct", "top_k")}
+    view = FeatureView(Payment, step="4h", n=agg.count(over="8h"), **settings, **sets, mean=agg.mean("amount")).spec()
+    told = Told()
+    tiled, whole = (OnlineHost([view], CONTRACT, None, MemoryStrings(), source) for source in (told, None))
+    for i in range(6_000):
+        values = payment("a", float(i * 7919 % 1000) / 7)
+        for at in (i * MINUTE, i * MINUTE - MINUTE // 2) if i % 10 == 0 else ():
+            assert repr(tiled.read(values, at)) == repr(whole.read(values, at))
+        told.tell(i, i * MINUTE, values)
+        for made in (tiled, whole):
+            made.append_event(i, i * MINUTE, values)
+    held = tiled._histories[0]._held(("a",))
+    assert held.events.base + held.events.n == 6_000
+    assert 20 <= held.tiles[0] <= 23
+    assert held.events.n < 800
+    assert told.loads == 1
+    assert repr(tiled.read(payment("a"), 5_000 * MINUTE)) == repr(whole.read(payment("a"), 5_000 * MINUTE))
+    assert told.loads == 2, "a request from among the tiles loads the key"
+
+
+def test_memory_is_bounded_by_the_most_events() -> None:
+    """Of 3,000 events in the window the newest 40 are read, and those of the last hour held besides."""
+    view = FeatureView(
+        Payment, shops=agg.count_distinct("amount", over="90d", most=40),
+        middle=agg.delta(agg.quantile("amount", 0.5, over="60d", most=7, where="amount > 500")), n=agg.count(),
+    ).spec()  # fmt: skip
+    told = Told()
+    bounded, whole = (OnlineHost([view], CONTRACT, None, MemoryStrings(), source, few=9) for source in (told, None))
+    for i in range(3_000):
+        values = payment("a", float(i * 7919 % 1000))
+        assert repr(bounded.read(values, i * MINUTE)) == repr(whole.read(values, i * MINUTE))
+        told.tell(i, i * MINUTE, values)
+        for made in (bounded, whole):
+            made.append_event(i, i * MINUTE, values)
+    held = bounded._histories[0]._held(("a",))
+    assert held.events.n < 300
+    assert told.loads == 1
+    soon = held.events.dropped_us + 20 * MINUTE  # of the newest 40 before it, 20 are held
+    assert repr(bounded.read(payment("a"), soon)) == repr(whole.read(payment("a"), soon))
+    assert told.loads == 2
 
 
 def test_nothing_is_dropped_that_could_not_be_loaded_again() -> None:

@@ -103,12 +103,29 @@ def test_bulk_and_single_rows_give_the_same_bytes(log, pay):
     with log.store.alone() as transaction:
         transaction.txn.drop(log.store.db("history"), delete=False)
         for row in rows[:n]:
-            log.history.add_event(transaction, row.seq, row.at_us, row.values)
+            log.history.add_event(transaction, row.seq, row.at_us, row.values, live=row.live)
         values = {row.seq: row.values for row in rows[:n]}
         for row in rows[n:]:
             log.history.add_outcome(transaction, row.seq, row.event_seq, row.known_us, row.value, values[row.event_seq])
         log.history.flush(transaction)
     assert stored(log) == bulk
+
+
+def test_a_history_of_an_older_form_is_built_anew(log, pay):
+    log.history.require([("card",)])
+    with log.write() as writer:
+        pay(writer, 1)
+    new = stored(log)
+    with log.store.alone() as transaction:  # as it was before rows said whether they are live
+        meta, history = log.store.db("meta"), log.store.db("history")
+        register = transaction.txn.pop(b"history, live rows marked", db=meta)
+        transaction.txn.put(b"history", register, db=meta)
+        transaction.txn.put(new[0][0], b"a chunk of another form", db=history)
+    with log.write() as writer:
+        pay(writer, 2)
+    log.history.require([("card",)])
+    assert log.history.load(("card",), ("c",))[0]["seq"].tolist() == [1, 2]
+    assert log.history.load(("card",), ("c",))[0]["live"].tolist() == [True, True]
 
 
 def test_integers_too_large_for_floats_stay_different_keys(log):

@@ -79,7 +79,7 @@ def plane(
 def release(contract: Contract, label: LabelSpec) -> Callable[..., tuple[Release, Fixed]]:
     """A release that scores the same always, and its model: `release("r1", 0.25)`."""
 
-    def made(name: str, score: float, over: str = "count") -> tuple[Release, Fixed]:
+    def made(name: str, score: float, over: str = "count", lateness_us: int | None = None) -> tuple[Release, Fixed]:
         history = {"n": agg.count(), "frauds": agg.sum("fraud")}
         if over != "count":
             history["spent"] = agg.sum("amount")
@@ -95,7 +95,7 @@ def release(contract: Contract, label: LabelSpec) -> Callable[..., tuple[Release
                 InputColumn(name="n", kind="number"),
                 InputColumn(name="shop", kind="text", vocabulary=("a", "b")),
             ),
-            views=(ViewSpec(event="Pay", by=("card",), features=history),),
+            views=(ViewSpec(event="Pay", by=("card",), features=history, lateness_us=lateness_us),),
         )
         model = Fixed(score)
         return Release(name, manifest, contract, References(()), model), model

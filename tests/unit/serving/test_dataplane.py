@@ -274,3 +274,49 @@ def test_a_whole_number_to_predict_is_answered_with_an_amount(contract, label, c
         assert log.predictions()["prediction"].to_pylist() == [2.5]
         log.drain()
         assert log.predictions()["prediction"].to_pylist() == [2.5]
+
+
+@pytest.fixture
+def strict(plane, release):
+    """A data plane whose champion takes events up to a minute late."""
+    made, model = release("r1", 0.25, lateness_us=60_000_000)
+    plane.swap(plane.prepare(made), None, None)
+    return model
+
+
+def test_an_event_that_comes_too_late_is_logged_and_no_history(plane, strict, pay):
+    work(plane, [("event", [pay(1, seconds=100)])])
+    told = work(plane, [("event", [pay(2, seconds=39.999999), pay(3, seconds=40), pay(4, card="d", seconds=0)])])[0]
+    assert told == [Accepted("p2", False, True), Accepted("p3", False), Accepted("p4", False)]
+    assert msgspec.json.encode(told[:2]) == b'[{"id":"p2","repeated":false,"late":true},{"id":"p3","repeated":false}]'
+    assert plane.counters.late == 1
+    work(plane, [("predict", [pay(5, seconds=100.5)])])
+    plane.hosts.forget()
+    work(plane, [("predict", [pay(6, seconds=101)])])
+    assert [features_of(plane, number)["n"] for number in (5, 6)] == [2, 3]
+
+
+def test_a_prediction_asked_for_too_late_is_refused(plane, strict, pay):
+    work(plane, [("event", [pay(1, seconds=100), pay(2, seconds=50)])])
+    refused, answered = work(plane, [("predict", [pay(3, seconds=39)]), ("predict", [pay(4, seconds=41)])])
+    assert isinstance(refused, ContractError) and refused.field == "at"
+    assert str(refused).startswith(
+        "at: the event is older than the newest of its key by more than the declared lateness"
+    )
+    assert answered[0].id == "p4" and plane.log.head() == 4
+    # What the log holds is asked for as of when it came, and a repeat gets its answer, however late.
+    work(plane, [("event", [pay(5, seconds=200)])])
+    told, again = work(plane, [("predict", [pay(2, seconds=50)]), ("predict", [pay(4, seconds=41)])])
+    assert told[0].id == "p2" and features_of(plane, 2)["n"] == 0
+    assert again[0] == answered[0]
+
+
+def test_what_a_file_brings_is_never_late(plane, strict, pay):
+    work(plane, [("event", [pay(1, seconds=100)])])
+    event = pay(2, seconds=0)
+    with plane.log.write() as write:
+        write.event(event.id, event.at_us, event.values, digest=event.digest, live=False)
+    work(plane, [("predict", [pay(3, seconds=101)])])
+    plane.hosts.forget()
+    work(plane, [("predict", [pay(4, seconds=102)])])
+    assert [features_of(plane, number)["n"] for number in (3, 4)] == [2, 3]

@@ -77,9 +77,20 @@ def test_a_name_that_is_taken(refusal, name):
     assert message.startswith(f"FeatureView(Payment, {name}=): the name is taken") and "choose another" in message
 
 
-@pytest.mark.parametrize("name", ["lateness", "step"])
-def test_a_setting_to_come_is_not_taken_for_a_feature(refusal, name):
-    assert refusal(**{name: "1h"}) == f"FeatureView(Payment, {name}=): this setting is not built yet; leave it out"
+def test_a_lateness_is_a_duration(refusal, payment):
+    assert mw.FeatureView(payment, lateness="1h", n=agg.count()).spec().lateness_us == 3_600_000_000
+    assert refusal(lateness=agg.count(), n=agg.count()).startswith("FeatureView(Payment, lateness)=")
+    assert "is not a duration" in refusal(lateness="soon", n=agg.count())
+
+
+def test_windows_are_whole_steps(refusal, payment):
+    view = mw.FeatureView(payment, step="1d", a=agg.count(over="90d"), b=agg.sum("amount"))
+    assert view.spec().step_us == 86_400_000_000
+    assert refusal(step="1d", n=agg.count(over="36h")) == (
+        'FeatureView(Payment, n=): over="36h" is no multiple of the view\'s step="1d"; make it one, or give the feature a '
+        "view of its own"
+    )
+    assert "is not a duration" in refusal(step=1, n=agg.count())
 
 
 @pytest.mark.parametrize("kind", sorted(NUMERIC_ONLY))
@@ -176,8 +187,10 @@ def test_a_condition_knows_what_it_reads():
 def test_a_set_needs_a_window(kind):
     with pytest.raises(DeclarationError, match=rf"agg\.{kind}\('x'\): it holds every different value.*over="):
         getattr(agg, kind)("x")
-    with pytest.raises(DeclarationError, match=rf"agg\.{kind}\('x', most=9\): this setting is not built yet"):
-        getattr(agg, kind)("x", over="1d", most=9)
+    assert getattr(agg, kind)("x", over="1d", most=9).most == 9
+    for most in (0, -1, 2.0, "9", True, 2**40):
+        with pytest.raises(DeclarationError, match=rf"agg\.{kind}\('x', most=.*\): most is a whole number from 1 up"):
+            getattr(agg, kind)("x", over="1d", most=most)
 
 
 @pytest.mark.parametrize("q", [-0.1, 1.1, "half", True, None, float("nan")])

@@ -1,4 +1,7 @@
-"""`count` and `rate`: rows of the window for which the condition holds, missing values included."""
+"""`count` and `rate`: rows of the window for which the condition holds, missing values included.
+
+A rate is a count until `window.per_second` divides it.
+"""
 
 from modelwright.features.kernel.compiled import Floats, Ints, Marks, compiled
 from modelwright.features.kernel.state import LEFT, RIGHT, far
@@ -7,8 +10,8 @@ N = 2
 
 
 @compiled
-def count(state: Ints, mask: Marks, base: int, lo: Ints, hi: Ints, seconds: float, out: Floats) -> Ints:
-    """How many rows, for each of so many seconds. Other arguments as in the package's docstring."""
+def count(state: Ints, mask: Marks, base: int, lo: Ints, hi: Ints, out: Floats) -> Ints:
+    """How many rows. Arguments as in the package's docstring."""
     left, right, n = state[LEFT], state[RIGHT], state[N]
     for r in range(len(lo)):
         if far(left, right, lo[r], hi[r]):
@@ -26,6 +29,6 @@ def count(state: Ints, mask: Marks, base: int, lo: Ints, hi: Ints, seconds: floa
         while left > lo[r]:
             left -= 1
             n += mask[left - base]
-        out[r] = n / seconds
+        out[r] = n
     state[LEFT], state[RIGHT], state[N] = left, right, n
     return state

@@ -44,7 +44,7 @@ def apply(
 ) -> Ints:  # fmt: skip
     """Answer requests of one key; at least one. Signature as in the package's docstring, after the operation."""
     if op in (COUNT, RATE):
-        return count(state, mask, base, lo, hi, parameter / 1e6 if op == RATE else 1.0, out)
+        return count(state, mask, base, lo, hi, out)
     if op in (SUM, MEAN):
         return total.total(state, values, mask, base, lo, hi, op == MEAN, out)
     if op in (MIN, MAX):

@@ -87,3 +87,27 @@ def distinct(
         else:
             out[r] = math.nan
     return state
+
+
+@compiled
+def packed(state: Ints) -> Ints:
+    """The values and their counts without the table, for `merged`."""
+    return tally.packed(state, STRIDE, STRIDE)
+
+
+@compiled
+def merged(state: Ints, other: Ints, sign: int) -> Ints:
+    """Add the values of a packed tally, or take them away, which needs no room."""
+    for source in range(HEAD, len(other), STRIDE):
+        if sign > 0 and 2 * state[tally.USED] >= (1 << state[tally.WIDTH]):
+            state = tally.roomier(state, STRIDE, 0)
+        place = tally.find(state, STRIDE, other[source])
+        if state[place + 1] < 0:
+            state[place] = other[source]
+            state[place + 1] = 0
+            state[tally.USED] += 1
+        state[tally.DIFFERENT] -= state[place + 1] > 0
+        state[place + 1] += sign * other[source + 1]
+        state[tally.DIFFERENT] += state[place + 1] > 0
+        state[tally.VALUES] += sign * other[source + 1]
+    return state

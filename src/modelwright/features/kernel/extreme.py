@@ -151,3 +151,26 @@ def insert(state: Ints, row: int, value: float, sign: float, best_only: bool) ->
     queue[place + 1] = value
     state[FIRST], state[HELD] = first, kept + 1 + after
     return state
+
+
+@compiled
+def joined(state: Ints, later: Ints, sign: float) -> Ints:
+    """The queue with the best row of a later one behind it, of which no more is held; a larger one where it had to grow."""
+    if later[HELD] == 0:
+        return state
+    source = HEAD + 2 * (later[FIRST] & ((len(later) - HEAD) // 2 - 1))
+    value = later.view(np.float64)[source + 1]
+    queue = state.view(np.float64)
+    wrap = (len(state) - HEAD) // 2 - 1
+    first, held = state[FIRST], state[HELD]
+    while held > 0 and sign * queue[HEAD + 2 * ((first + held - 1) & wrap) + 1] <= sign * value:
+        held -= 1
+    if held > wrap:
+        state = _grown(state, first, held)
+        wrap = 2 * wrap + 1
+        first = 0
+    place = HEAD + 2 * ((first + held) & wrap)
+    state[place] = later[source]
+    state[place + 1] = later[source + 1]
+    state[FIRST], state[HELD] = first, held + 1
+    return state

@@ -13,6 +13,7 @@ from modelwright.features.kernel.state import HEAD, LEFT, RIGHT, far
 
 STRIDE = 4
 """A slot holds the value's bits, its count, the row it was last seen in and its place in the heap."""
+PACKED = 3
 
 
 @compiled
@@ -158,4 +159,30 @@ def most_frequent(
             out[r] = state[best : best + 1].view(np.float64)[0]
         else:
             out[r] = math.nan
+    return state
+
+
+@compiled
+def packed(state: Ints) -> Ints:
+    """The values, their counts and where each was last seen without the table, for `merged`."""
+    return tally.packed(state, STRIDE, PACKED)
+
+
+@compiled
+def merged(state: Ints, other: Ints, sign: int) -> Ints:
+    """Add the values of a later packed tally, or take those of an earlier one away, which needs no room."""
+    for source in range(HEAD, len(other), PACKED):
+        if sign > 0 and 2 * state[tally.USED] >= (1 << state[tally.WIDTH]):
+            state = _roomier(state)
+        place = tally.find(state, STRIDE, other[source])
+        if state[place + 1] < 0:
+            state[place] = other[source]
+            state[place + 1] = 0
+            _enter(state, place)
+        if sign > 0:
+            state[place + 2] = other[source + 2]
+        state[tally.DIFFERENT] -= state[place + 1] > 0
+        state[place + 1] += sign * other[source + 1]
+        state[tally.DIFFERENT] += state[place + 1] > 0
+        _settle(state, place)
     return state

@@ -110,3 +110,23 @@ def first(
         state[LEFT], state[RIGHT] = lo[r], hi[r]
         out[r] = held[VALUE] if state[FOUND] == 1 else math.nan
     return state
+
+
+@compiled
+def join_last(state: Ints, later: Ints) -> None:
+    """Let the last rows of a later state follow."""
+    k = (len(state) - HEAD) // 2
+    for j in range(max(later[N] - k, 0), later[N]):
+        source = HEAD + 2 * (j % k)
+        if later[source] >= 0:
+            place = HEAD + 2 * (state[N] % k)
+            state[place : place + 2] = later[source : source + 2]
+            state[N] += 1
+
+
+@compiled
+def join_first(state: Ints, later: Ints, scanned: int) -> None:
+    """Take the first row of a later state where there is none yet; rows before `scanned` are not looked at again."""
+    if state[FOUND] == 0 and later[FOUND] == 1:
+        state[FOUND : VALUE + 1] = later[FOUND : VALUE + 1]
+    state[SCANNED] = scanned

@@ -232,3 +232,18 @@ def quantile(
         out[r] = _read(state, parameter)
     state[LEFT], state[RIGHT] = left, right
     return state
+
+
+@compiled
+def merged(state: Ints, other: Ints, sign: int) -> Ints:
+    """Add the values of another state or take them away."""
+    sizes = HEAD + other[ROOM]
+    for j in range(other[BUCKETS]):
+        bucket = other[HEAD + j]
+        start = sizes + other[ROOM] + BUCKET * bucket
+        for i in range(start, start + other[sizes + bucket]):
+            if sign > 0:
+                state = _add(state, other[i])
+            else:
+                _remove(state, other[i])
+    return state

@@ -4,19 +4,33 @@ The running states of a key stand in one array, its arena: for each step where i
 the states. A key with few rows has none: the states of a shared arena are begun anew at each request.
 
 Rows that left every window may be dropped from memory. What they gave to the steps over all history is then in a
-second arena, `settled`: the states of those steps over the rows before `base`, from which a state can begin anew.
+second arena, `settled`: the states of those steps over the rows before `base`, from which a state can begin anew. What
+they give to windows that begin at whole steps may be in tiles: see `tiles.py`.
 """
 
 import numpy as np
 
-from modelwright.features.kernel import extreme, frequent
+from modelwright.features.kernel import extreme, frequent, tiles
 from modelwright.features.kernel.compiled import Floats, Ints, Marks, compiled
-from modelwright.features.kernel.dispatch import DECAY, FIRST, FREQUENT, LAG, MAX, MIN, SINCE, apply, made, take_from
+from modelwright.features.kernel.dispatch import (
+    DECAY,
+    FIRST,
+    FREQUENT,
+    LAG,
+    MAX,
+    MIN,
+    RATE,
+    SINCE,
+    apply,
+    made,
+    take_from,
+)
 from modelwright.features.kernel.operations import SEES_ALL
 from modelwright.features.kernel.state import LEFT, RIGHT, restart
 from modelwright.features.kernel.visible import hide
+from modelwright.features.kernel.window import far_edge, newest, per_second
 
-OPERATION, OVER, OF_OUTCOME, COLUMN, CONDITION, MINUS, OWN, PLACE = range(8)
+OPERATION, OVER, STEP, MOST, OF_OUTCOME, COLUMN, CONDITION, MINUS, OWN, PLACE = range(10)
 """What each column of `steps` holds. COLUMN is a place among the values held, or -1; OWN among the request's; PLACE
 among the answers."""
 
@@ -97,8 +111,47 @@ def _ready(op: int, arena: Ints, settled: Ints, s: int, kept: bool, over: int, b
 
 
 @compiled
+def _through_tiles(
+    steps: Ints, parameters: Floats, arena: Ints, s: int, tiled: Ints, times: Ints, values: Floats, marks: Marks,
+    base: int, lo: int, hi: int, at: Ints, out: Floats,
+) -> Ints:  # fmt: skip
+    """Take the state of step s to where its window begins, among the tiles, so that only rows are left to go through."""
+    op = steps[s, OPERATION]
+    state = arena[arena[s] : arena[s + 1]]
+    if tiles.goes_on(op, state, tiled, lo, hi, base):
+        tiles.take_away(op, state, tiled, s, lo)
+        return arena
+    restart(state)
+    arena = _moved(steps, parameters, arena, s, times, values, marks, base, lo, lo, at, out)
+    after = tiles.add(op, arena[arena[s] : arena[s + 1]], tiled, s, lo, base)
+    return arena if len(after) == arena[s + 1] - arena[s] else _with_state(arena, s, after)
+
+
+@compiled
+def tile_of(
+    steps: Ints, parameters: Floats, times: Ints, values: Floats, masks: Marks, base: int, first: int, until: int
+) -> Ints:
+    """An arena with the states of the windowed steps over some events; of an extreme, the best row alone."""
+    arena = np.full(len(steps) + 1, len(steps) + 1)
+    at = np.zeros(1, np.int64)
+    out = np.empty(1, np.float64)
+    for s in range(len(steps)):
+        op = steps[s, OPERATION]
+        if steps[s, OF_OUTCOME] == 0 and steps[s, OVER] > 0:
+            settings = parameters.copy()
+            if op in (MIN, MAX):
+                settings[s] = 1.0
+            arena = _with_state(arena, s, made(op, settings[s]))
+            if until > first:
+                marks = masks[steps[s, CONDITION]]
+                arena = _moved(steps, settings, arena, s, times, values, marks, base, first, until, at, out)
+            arena = _with_state(arena, s, tiles.packed(op, arena[arena[s] : arena[s + 1]]))
+    return arena
+
+
+@compiled
 def answer(
-    steps: Ints, parameters: Floats, arena: Ints, settled: Ints, kept: bool, at_us: int, own: Floats,
+    steps: Ints, parameters: Floats, arena: Ints, settled: Ints, tiled: Ints, kept: bool, at_us: int, own: Floats,
     times: Ints, values: Floats, masks: Marks, n: int, base: int,
     known: Ints, outcome_values: Floats, outcome_masks: Marks, outcomes: int, outcome_base: int,
     raw_masks: Marks, outcome_seq: Ints, following: Ints, corrected: Ints, latest_correction: int,
@@ -109,22 +162,25 @@ def answer(
     `values` and `masks` hold a column a row, with room beyond the `n` rows in use, which are numbered from `base`.
     `outcome_masks` are 0 for outcomes that were corrected, `raw_masks` are not. `following` and `corrected` are as
     `successors` makes them, `latest_correction` the last row that corrects another, or -1. Without `kept` the states
-    begin anew. `own` holds the request's own values by column.
+    begin anew. `tiled` holds the tiles, whose number comes first. `own` holds the request's own values by column.
     """
     at = np.full(1, at_us, np.int64)
     mine = np.empty(1, np.float64)
     for s in range(len(steps)):
-        over, place = steps[s, OVER], steps[s, PLACE]
+        over, most, place = steps[s, OVER], steps[s, MOST], steps[s, PLACE]
+        edge = far_edge(at_us, over, steps[s, STEP])
         answered = out[place : place + 1]
         if steps[s, OF_OUTCOME] == 1:
             hi = _first_not_before(known, outcomes, at_us + 1)
-            lo = _first_not_before(known, outcomes, at_us - over) if over > 0 else 0
+            lo = _first_not_before(known, outcomes, edge) if over > 0 else 0
             if hi <= latest_correction and _awaits_correction(following, corrected, lo, hi):
                 _as_of(
-                    steps, parameters, settled, s, known, outcome_values, raw_masks[steps[s, CONDITION]], outcome_base,
+                    steps, parameters, settled, s, known, outcome_values, raw_masks, outcome_base,
                     outcome_seq, following, corrected, lo, hi, at, answered,
                 )  # fmt: skip
             else:
+                if most > 0:
+                    lo = newest(outcome_masks[0], lo, hi, most)
                 hi += outcome_base
                 lo = lo + outcome_base if over > 0 else 0
                 arena = _ready(steps[s, OPERATION], arena, settled, s, kept, over, outcome_base, hi)
@@ -134,11 +190,24 @@ def answer(
                 )  # fmt: skip
         else:
             hi = base + _first_not_before(times, n, at_us)
-            lo = base + _first_not_before(times, n, at_us - over) if over > 0 else 0
+            lo = base + _first_not_before(times, n, edge) if over > 0 else 0
+            if most > 0:
+                lo = max(lo, hi - most)
             arena = _ready(steps[s, OPERATION], arena, settled, s, kept, over, base, hi)
+            if over > 0 and tiled[0] > 0:
+                lo = tiles.first_row(tiled, edge, base) if lo == base else lo
+                if lo < base:
+                    arena = _through_tiles(
+                        steps, parameters, arena, s, tiled, times, values, masks[steps[s, CONDITION]], base, lo, hi, at,
+                        answered,
+                    )  # fmt: skip
+                elif arena[arena[s] + LEFT] < base:
+                    restart(arena[arena[s] : arena[s + 1]])
             arena = _moved(
                 steps, parameters, arena, s, times, values, masks[steps[s, CONDITION]], base, lo, hi, at, answered
             )
+        if steps[s, OPERATION] == RATE:
+            per_second(at, over, steps[s, STEP], answered)
         if steps[s, MINUS] == 1:
             mine[0] = own[steps[s, OWN]]
             take_from(mine, answered)
@@ -156,13 +225,18 @@ def _awaits_correction(following: Ints, corrected: Ints, lo: int, hi: int) -> bo
 
 @compiled
 def _as_of(
-    steps: Ints, parameters: Floats, settled: Ints, s: int, known: Ints, values: Floats, marks: Marks, base: int,
+    steps: Ints, parameters: Floats, settled: Ints, s: int, known: Ints, values: Floats, masks: Marks, base: int,
     seq: Ints, following: Ints, corrected: Ints, lo: int, hi: int, at: Ints, out: Floats,
 ) -> None:  # fmt: skip
     """Answer a request that comes before a correction of what it reads, with states of its own."""
-    marks = marks.copy()
-    hide(marks, seq, seq, following, corrected, lo, hi, SEES_ALL, np.empty(len(corrected), np.int64))
+    marks = masks[steps[s, CONDITION]].copy()
+    hidden = np.empty(len(corrected), np.int64)
+    hiding = hide(marks, seq, seq, following, corrected, lo, hi, SEES_ALL, hidden)
     op, over, column = steps[s, OPERATION], steps[s, OVER], steps[s, COLUMN]
+    if steps[s, MOST] > 0:
+        shown = masks[0].copy()
+        shown[hidden[:hiding]] = 0
+        lo = newest(shown, lo, hi, steps[s, MOST])
     state = made(op, parameters[s])
     if base > 0 and over == 0:
         state = settled[settled[s] : settled[s + 1]].copy()
@@ -225,9 +299,9 @@ def inserted(
 @compiled
 def settle(
     steps: Ints, parameters: Floats, arena: Ints, settled: Ints, of_outcome: bool, times: Ints, values: Floats,
-    masks: Marks, base: int, until: int,
+    masks: Marks, base: int, until: int, in_tiles: bool,
 ) -> tuple[Ints, Ints]:  # fmt: skip
-    """Make the states independent of the rows before `until`; returns (arena, settled)."""
+    """Make the states independent of the rows before `until`, of which there may be tiles; returns (arena, settled)."""
     at = np.zeros(1, np.int64)
     out = np.empty(1, np.float64)
     for s in range(len(steps)):
@@ -239,7 +313,13 @@ def settle(
             settled = _moved(steps, parameters, settled, s, times, values, marks, base, first, until, at, out)
             continue
         state = arena[arena[s] : arena[s + 1]]
-        if state[RIGHT] <= until or state[LEFT] < base:
+        if in_tiles:
+            if state[RIGHT] < until or steps[s, OPERATION] in (
+                MIN,
+                MAX,
+            ):  # a queue may hold more rows than there are tiles
+                restart(state)
+        elif state[RIGHT] <= until or state[LEFT] < base:
             restart(state)
         elif state[LEFT] < until:
             right = state[RIGHT]

@@ -1,13 +1,18 @@
-"""Which rows of a window a request does not see: those that came after it, and outcomes that were corrected.
+"""Which rows of a window a request does not see: those that came after it, and outcomes that were corrected; and which
+came too late to count for any request.
 
 A hidden row is one whose mask is 0, so the kernels need not know of any of this. Hosts call it only for keys that have
 late rows or corrections.
 """
 
+from typing import Final
+
 import numpy as np
 
 from modelwright.features.kernel.compiled import Ints, Marks, compiled
 from modelwright.features.kernel.operations import SEES_ALL
+
+LONG_AGO: Final = -(2**62)
 
 
 @compiled
@@ -32,6 +37,23 @@ def successors(event: Ints, following: Ints) -> Ints:
                 indices[found] = i
                 found += 1
     return indices
+
+
+@compiled
+def too_late(times: Ints, live: Marks, key: Ints, keys: int, order: Ints, lateness: int) -> Marks:
+    """1 for each live row that is more than `lateness` older than the newest row of its key before it in `order`, the
+    order of sequence numbers. Such a row is no row: nothing is measured against it.
+    """
+    late = np.zeros(len(times), np.uint8)
+    newest = np.full(keys, LONG_AGO)
+    for i in order:
+        if key[i] < 0:
+            continue
+        if live[i] and times[i] < newest[key[i]] - lateness:
+            late[i] = 1
+        else:
+            newest[key[i]] = max(newest[key[i]], times[i])
+    return late
 
 
 @compiled
