@@ -259,12 +259,13 @@ class _History:
         held = self._nothing()
         if self._source is not None:
             events, outcomes = self._source.load(self._plan.by, key)
-            values = events["values"]
-            masks = _masks(self._plan.masks["event"], values.T, self._strings)
-            columns = self._columns["event"]
-            none = np.full(len(events), -1, np.int64)
-            held.events.fill(events["at"], events["seq"], none, values[:, columns], masks)
-            if self._needs_outcomes:
+            if len(events):
+                values = events["values"]
+                masks = _masks(self._plan.masks["event"], values.T, self._strings)
+                columns = self._columns["event"]
+                none = np.full(len(events), -1, np.int64)
+                held.events.fill(events["at"], events["seq"], none, values[:, columns], masks)
+            if self._needs_outcomes and len(outcomes):
                 values = outcomes["values"]
                 masks = _masks(self._plan.masks["outcome"], values.T, self._strings)
                 columns = self._columns["outcome"]
@@ -286,7 +287,7 @@ class _History:
             newest = min(newest, self._latest_us)  # a row dated in the future moves no window
         for source, longest in self._longest.items():
             rows = held.rows(source)
-            count = rows.droppable(newest - longest - SLACK_US) if rows.n else 0
+            count = rows.droppable(newest - longest - SLACK_US) if rows.n > self._few else 0
             if count > self._few and 2 * count >= rows.n:
                 if held.arena is _NO_ARENA:
                     held.arena = self._kernel.begun(self._steps, self._parameters)
