@@ -436,3 +436,43 @@ def test_serving_that_is_killed_is_started_again_and_nothing_acknowledged_is_los
             answer["prediction"], answer["score"], answer["release"],
         )  # fmt: skip
     assert restarts == ["the serving process ended with code -9 and is started again"] * 2
+
+
+def test_a_run_on_a_full_disk_answers_what_is_stored_and_goes_on_when_there_is_room(declare, modelwright):
+    """The largest file that its processes may write stands for the end of their disk."""
+    resource = pytest.importorskip("resource")
+    if not hasattr(resource, "prlimit"):
+        pytest.skip("limits of another process can be set on Linux only")
+    file = declare("disputes")
+
+    def body(number):
+        at = f"2024-09-01T{number // 60:02}:{number % 60:02}:00Z"
+        return {"payment": f"live-{number}", "card": "c" * 300, "at": at, "amount": 1.5, "country": "DE"}
+
+    with Run(file, port=free_port()) as run:
+        until(run.champion, "the first champion")
+        stored = run.ask("POST", "/predict", body(0))
+        assert stored[0] == 200
+        pids = [run.process.pid, run.child("modelwright.app.server")]
+        size = (file.parent / ".modelwright" / "log" / "data.mdb").stat().st_size
+        for pid in pids:
+            resource.prlimit(pid, resource.RLIMIT_FSIZE, (size, resource.RLIM_INFINITY))
+        number = 1
+        while (said := run.ask("POST", "/predict", body(number)))[0] == 200:
+            number += 1
+        assert said[0] == 503
+        assert "full" in said[1]["detail"]
+        time.sleep(2.5)  # longer than the pause between two states of the console
+        assert run.process.poll() is None
+        assert run.ask("POST", "/predict", body(0)) == stored
+        assert run.ask("GET", "/console.json")[0] == 200
+        status = modelwright("status", file, "--json", home=file.parent / ".modelwright")
+        assert (status.code, status.json["predictions"]) == (0, number)
+        for pid in pids:
+            resource.prlimit(pid, resource.RLIMIT_FSIZE, (resource.RLIM_INFINITY, resource.RLIM_INFINITY))
+        assert run.ask("POST", "/predict", body(number))[0] == 200
+        assert run.child("modelwright.app.server") == pids[1], "nobody had to be started again"
+        code, _, err = run.end(signal.SIGTERM)
+    assert code == 0, err
+    told = [line for line in err.splitlines() if "disk is full" in line]
+    assert 1 <= len(told) <= 2, "each process tells it once"

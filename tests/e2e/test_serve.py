@@ -4,6 +4,7 @@ import json
 import os
 import random
 import re
+import shutil
 import signal
 import socket
 import struct
@@ -327,6 +328,22 @@ def test_a_native_release_without_its_libraries_is_refused_with_the_command(
     assert done.stderr.count("\n") == 1
     assert re.search(r"pip install .*scikit-learn==\d", done.stderr), done.stderr
     assert not (tmp_path / "state").exists()
+
+
+def test_a_history_built_where_the_log_was_written_is_served_without_a_table_library(
+    card_numbers: Any, serve: Any, payment: Any, tmp_path: Path
+) -> None:
+    """What a server holds in memory: it neither reads a table nor builds what training left it."""
+    shutil.copytree(card_numbers.home, tmp_path / "state")
+    server = serve(card_numbers.release, tmp_path / "state")
+    maps = Path(f"/proc/{server.process.pid}/maps")
+    if not maps.exists():
+        pytest.skip("which libraries a process holds is read from /proc")
+    assert server.ask("GET", "/readyz").json["events"] == 500
+    assert server.post("/predict", payment("p")).status == 200
+    loaded = maps.read_text()
+    assert "lmdb" in loaded
+    assert not [library for library in ("pyarrow/", "deltalake/", "pandas/") if library in loaded]
 
 
 def test_it_goes_on_where_its_log_ends(card_numbers: Any, serve: Any, payment: Any, tmp_path: Path) -> None:

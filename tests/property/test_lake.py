@@ -17,7 +17,7 @@ from hypothesis import strategies as st
 from modelwright.core.clock import SimulatedClock
 from modelwright.lake import drain
 from modelwright.lake.log import Log
-from modelwright.lake.rows import EventRow, LogSchema, OutcomeRow, PredictionRow
+from modelwright.lake.rows import EventRow, LogSchema, OutcomeRow, PredictionRow, QuarantineRow
 from modelwright.lake.tables import Tables
 from modelwright.lake.workspace import Workspace
 from modelwright.spec.contract import Contract, Field
@@ -191,6 +191,89 @@ def test_a_crash_between_any_two_steps_of_a_drain_loses_and_doubles_nothing(tmp_
             return
 
 
+DRAINER = """
+import os, sys, threading, time
+from pathlib import Path
+sys.path.insert(0, sys.argv[2])
+import deltalake
+from test_lake import Boundaries, CrashError, open_log
+from modelwright.lake import drain, tables
+
+drain.DELETED_AT_ONCE, drain.BATCH_ROWS = 5, 5
+log = open_log(Path(sys.argv[1]))
+
+def dies(owner, name, after):
+    function, calls = getattr(owner, name), []
+    def step(*given, **named):
+        calls.append(name)
+        result = function(*given, **named) if after else None
+        if len(calls) == int(sys.argv[4]):
+            os._exit(7)
+        return result if after else function(*given, **named)
+    setattr(owner, name, step)
+
+def dies_while_it_writes(*given, **named):
+    # A file of rows is there before the commit that names it is.
+    def watch():
+        while not list(Path(sys.argv[1]).glob("tables/*/*.parquet")):
+            pass
+        os._exit(7)
+    threading.Thread(target=watch, daemon=True).start()
+    time.sleep(0.01)
+    write(*given, **named)
+    time.sleep(5)
+
+write = deltalake.write_deltalake
+if sys.argv[3] == "writing":
+    deltalake.write_deltalake = dies_while_it_writes
+else:
+    owners = {"read": (tables.Tables, "pin", True), "committed": (deltalake, "write_deltalake", True),
+              "flushed": (tables, "_make_durable", True), "summed": (tables.Sums, "keep", True),
+              "unmarked": (drain, "mark", False), "marked": (drain, "mark", True),
+              "deleted": (drain.buffer, "delete_upto", True), "refused rows": (drain, "_drain_quarantine", True)}
+    dies(*owners[sys.argv[3]])
+log.drain()
+"""
+
+
+@pytest.mark.timeout(120)
+@pytest.mark.parametrize(
+    ("step", "time"),
+    [
+        ("read", 1), ("writing", 1), ("committed", 1), ("committed", 2), ("flushed", 1), ("flushed", 3), ("summed", 2),
+        ("unmarked", 1), ("marked", 1), ("deleted", 2), ("marked", 2), ("refused rows", 1),
+    ],
+)  # fmt: skip
+def test_a_process_that_ends_at_a_step_of_a_drain_loses_and_doubles_nothing(tmp_path, step, time):
+    with open_log(tmp_path / "state") as log:
+        log.history.require(BYS)
+        with log.write() as writer:
+            for i in range(3):
+                seq = write(writer, i)
+                writer.prediction(seq, f"p{i}", T0, T0, "r1", "champion", "yes")
+                writer.outcome(f"p{i}", "no", T0 + 10**9)
+        log.append_events(*history_file(list(range(3, 20))))
+        log.quarantine([QuarantineRow("f.csv", 1, "at", "no time", "{}")])
+        before = log.tail(0)
+    given = [str(tmp_path / "state"), str(Path(__file__).parent), step, str(time)]
+    ended = subprocess.run([sys.executable, "-c", DRAINER, *given], check=False, capture_output=True, text=True)
+    assert ended.returncode == 7, ended.stderr
+    with open_log(tmp_path / "state") as log:
+        assert check_whole(log) == before
+        assert log.quarantined().num_rows == 1
+        log.drain()
+        with log.store.read() as txn:
+            assert [txn.stat(log.store.db(name))["entries"] for name in ("buffer", "quarantine")] == [0, 0]
+        with log.write() as writer:
+            write(writer, 99)
+        log.drain()
+        assert log.buffered() == 0
+        assert check_whole(log)[:-1] == before
+        assert log.quarantined().num_rows == 1
+        log.maintain()
+        assert check_whole(log)[:-1] == before
+
+
 def test_a_drain_beside_readers_and_writers_shows_every_row_once(tmp_path):
     """Reads between the steps: what is in the table already and in the buffer still must not be seen twice."""
     with open_log(tmp_path) as log, pytest.MonkeyPatch.context() as patch:
@@ -210,6 +293,27 @@ def test_a_drain_beside_readers_and_writers_shows_every_row_once(tmp_path):
         patch.setattr(drain, "mark", read_then_mark)
         log.drain()
         assert seen == [(list(range(1, 8)), list(range(1, 8)))] * 2
+
+
+def test_a_drain_ends_though_writers_go_on(tmp_path, monkeypatch):
+    monkeypatch.setattr(drain, "BATCH_ROWS", 4)
+    mark, marks = drain.mark, []
+    with open_log(tmp_path) as log:
+        with log.write() as writer:
+            for i in range(10):
+                write(writer, i)
+
+        def write_and_mark(*given):
+            marks.append(given)
+            assert len(marks) < 10, "it does not end"
+            with log.write() as writer:
+                write(writer, log.head())
+            mark(*given)
+
+        monkeypatch.setattr(drain, "mark", write_and_mark)
+        assert log.drain() >= 10
+        assert log.buffered() > 0
+        check_whole(log)
 
 
 def test_a_drain_between_a_readers_two_looks_takes_nothing_from_it(tmp_path, monkeypatch):

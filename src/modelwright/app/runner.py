@@ -2,8 +2,10 @@
 state that the console and the terminal show. Used as a context manager: whatever ends it, everything ends."""
 
 import socket
+import sys
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from types import TracebackType
 from typing import Self
 
@@ -19,6 +21,7 @@ from modelwright.app.tracking import track
 from modelwright.app.trainer_process import TrainerProcess
 from modelwright.control.controller import Controller
 from modelwright.core.clock import Clock, iso
+from modelwright.core.errors import WorkspaceError
 from modelwright.lake.journal import Journal, JournalRow
 from modelwright.lake.log import Log
 from modelwright.lake.rows import EventRow
@@ -30,6 +33,8 @@ from modelwright.spec.system import System
 PUBLISH_S = 1.0
 DRAIN_ROWS = 25_000
 DRAIN_S = 30.0
+TELL_S = 60.0
+"""How often the same trouble with the state folder is told."""
 RESTARTS = 5
 """A serving process that dies more often than this is not started again."""
 
@@ -73,6 +78,8 @@ class Runner:
         self._drained = time.monotonic()
         self._followed: str | None = None
         self._seen = 0
+        self._drains = True
+        self._told: dict[str, float] = {}
         self.rows: list[JournalRow] = []
         classes = (False, True) if system.label.kind == "bool" else ("",) if system.label.kind == "str" else ()
         self.reader = LogReader(log, system.metric.name, classes, on_event)
@@ -141,12 +148,28 @@ class Runner:
         """What must happen now and then, training or not: publish, drain, keep serving alive."""
         if self.server.exit_code() is not None and self.server.restarts < RESTARTS:
             summary = f"the serving process ended with code {self.server.exit_code()} and is started again"
-            self._take([self._log.journal.append("error", self._clock.now_us(), summary=summary)])
             self.server.start()
-        if self._log.buffered() >= DRAIN_ROWS or time.monotonic() - self._drained > DRAIN_S:
-            self._log.drain()
-            self._drained = time.monotonic()
+            with self.bearing():
+                self._take([self._log.journal.append("error", self._clock.now_us(), summary=summary)])
+        now = time.monotonic()
+        if (self._drains and self._log.buffered() >= DRAIN_ROWS) or now - self._drained > DRAIN_S:
+            self._drained, self._drains = now, False
+            with self.bearing():  # what is not drained stays safe in the buffer
+                self._log.drain()
+                self._drains = True
         self.publish()
+
+    @contextmanager
+    def bearing(self) -> Iterator[None]:
+        """What the state folder does not let happen now, on a full disk above all, is told now and then and tried again;
+        serving meanwhile answers what is stored."""
+        try:
+            yield
+        except WorkspaceError as error:
+            message, now = str(error), time.monotonic()
+            if now - self._told.get(message, -TELL_S) >= TELL_S:
+                self._told[message] = now
+                print(f"modelwright: {message}", file=sys.stderr, flush=True)
 
     def finish(self, done: float) -> None:
         """The replay is over."""
@@ -160,7 +183,8 @@ class Runner:
         if not force and now - self._published < PUBLISH_S:
             return
         self._published = now
-        self._log.journal.note(CONSOLE_NOTE, self.board.snapshot(self.controller, self._clock.now_us()))
+        with self.bearing():
+            self._log.journal.note(CONSOLE_NOTE, self.board.snapshot(self.controller, self._clock.now_us()))
         self._live.update(self._status_line())
 
     def _take(self, rows: list[JournalRow], *, others: bool = False) -> None:

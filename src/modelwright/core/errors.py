@@ -8,6 +8,7 @@
     ├── ConflictError                an id is known already, with another body
     ├── UnknownEventError            an outcome names an event the log does not hold
     ├── WorkspaceError               the state folder is locked, damaged or of another system
+    │   └── NoRoomError              its disk or its buffer is full: nothing new can be kept, reads go on
     ├── TrainingError                a model failed in fit or predicts what no model may
     ├── ReleaseError                 a release folder is incomplete, altered or cannot run here
     ├── UnavailableError             there is nothing to answer with (yet)
@@ -64,6 +65,10 @@ class UnknownEventError(ModelwrightError):
 
 class WorkspaceError(ModelwrightError):
     """The state folder is locked, damaged, or belongs to another declaration."""
+
+
+class NoRoomError(WorkspaceError):
+    """The state folder's disk, or the log's buffer, is full; what was being written is not, and reads go on."""
 
 
 class TrainingError(ModelwrightError):

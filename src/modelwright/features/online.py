@@ -292,12 +292,13 @@ class _History:
             if self._lateness_us is not None and len(events):
                 events = _in_time(events, self._lateness_us)
                 held.newest_us = int(events["at"].max())
-            values = events["values"]
-            masks = _masks(self._plan.masks["event"], values.T, self._strings)
-            columns = self._columns["event"]
-            none = np.full(len(events), -1, np.int64)
-            held.events.fill(events["at"], events["seq"], none, values[:, columns], masks)
-            if self._needs_outcomes:
+            if len(events):
+                values = events["values"]
+                masks = _masks(self._plan.masks["event"], values.T, self._strings)
+                columns = self._columns["event"]
+                none = np.full(len(events), -1, np.int64)
+                held.events.fill(events["at"], events["seq"], none, values[:, columns], masks)
+            if self._needs_outcomes and len(outcomes):
                 values = outcomes["values"]
                 masks = _masks(self._plan.masks["outcome"], values.T, self._strings)
                 columns = self._columns["outcome"]
@@ -321,7 +322,7 @@ class _History:
             rows = held.rows(source)
             if source == "event" and self._fold(held, newest - SLACK_US):
                 continue
-            count = rows.droppable(self._unread(source, rows, newest - SLACK_US))
+            count = rows.droppable(self._unread(source, rows, newest - SLACK_US)) if rows.n > self._few else 0
             if count > self._few and 2 * count >= rows.n:
                 wanted_until_us = self._wanted_until(source, rows, count)
                 self._settle(held, source, count, False)

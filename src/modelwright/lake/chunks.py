@@ -35,10 +35,10 @@ def prefix(series: bytes, number: int, key: bytes) -> bytes:
     return _PREFIX.pack(series, number, len(key)) + key
 
 
-def series_of(start: bytes) -> tuple[bytes, int]:
-    """The series and the view's number that a chunk's key begins with."""
+def parts(start: bytes) -> tuple[bytes, int, bytes]:
+    """What a prefix was made of: the series, the view's number, and the key or its hash."""
     series, number, _ = _PREFIX.unpack_from(start)
-    return series, number
+    return series, number, start[_PREFIX.size :]
 
 
 def extend(cursor: Any, start: bytes, rows: bytes, row_bytes: int) -> None:
@@ -49,8 +49,11 @@ def extend(cursor: Any, start: bytes, rows: bytes, row_bytes: int) -> None:
     if (cursor.prev() if cursor.set_range(last) else cursor.last()) and cursor.key().startswith(start):
         number = _NUMBER.unpack(cursor.key()[len(start) :])[0]
         value = cursor.value()
-        crc, held = _HEAD.unpack_from(value)
         body = value[_HEAD.size :]
+        if len(value) < _HEAD.size or len(body) != _HEAD.unpack_from(value)[1] * row_bytes:
+            held = capacity  # damaged: what is added must not stand behind it in its own chunk
+        else:
+            crc, held = _HEAD.unpack_from(value)
     offset = 0
     while offset < len(rows):
         if held >= capacity:
@@ -62,27 +65,37 @@ def extend(cursor: Any, start: bytes, rows: bytes, row_bytes: int) -> None:
         cursor.put(start + _NUMBER.pack(number), _HEAD.pack(crc, held) + body + part)
 
 
-def read(txn: Any, db: Any, start: bytes, row_bytes: int) -> bytes:
+def read(cursor: Any, start: bytes, row_bytes: int) -> bytearray:
     """All rows of a key, in order of arrival. Raises `DamagedChunkError`."""
-    bodies = []
-    with txn.cursor(db=db) as cursor:
-        more = cursor.set_range(start)
-        while more and bytes(cursor.key()[: len(start)]) == start:
-            if not _sound(cursor.value(), row_bytes):
-                raise DamagedChunkError(f"chunk {_NUMBER.unpack(cursor.key()[len(start) :])[0]}")
-            bodies.append(bytes(cursor.value()[_HEAD.size :]))
-            more = cursor.next()
-    return b"".join(bodies)
+    rows = bytearray()
+    more, number = cursor.set_range(start), 0
+    while more and cursor.key()[: len(start)] == start:
+        value = cursor.value()
+        if not _sound(value, row_bytes) or cursor.key()[len(start) :] != _NUMBER.pack(number):
+            raise DamagedChunkError(f"chunk {number}")
+        rows += value[_HEAD.size :]
+        more, number = cursor.next(), number + 1
+    return rows
 
 
-def damaged(txn: Any, db: Any, row_bytes: Callable[[bytes, int], int]) -> Iterator[tuple[bytes, int, bytes, int]]:
-    """Every damaged chunk: its series, view number, key (or the key's hash) and chunk number."""
+def delete(cursor: Any, start: bytes) -> None:
+    """Delete a key's chunks."""
+    more = cursor.set_range(start)
+    while more and cursor.key()[: len(start)] == start:
+        cursor.delete()
+        more = bool(cursor.key())
+
+
+def damaged(txn: Any, db: Any, row_bytes: Callable[[bytes], int]) -> Iterator[tuple[bytes, int]]:
+    """Every damaged chunk, or one before which another is missing: the prefix of its key, and its number."""
+    before, expected = b"", 0
     with txn.cursor(db=db) as cursor:
         for key, value in cursor:
-            series, number, _ = _PREFIX.unpack_from(key)
-            if not _sound(value, row_bytes(series, number)):
-                name, chunk = bytes(key[_PREFIX.size : -_NUMBER.size]), _NUMBER.unpack(key[-_NUMBER.size :])[0]
-                yield series, number, name, chunk
+            start, number = bytes(key[: -_NUMBER.size]), _NUMBER.unpack(key[-_NUMBER.size :])[0]
+            expected = expected + 1 if start == before else 0
+            if number != expected or not _sound(value, row_bytes(start)):
+                yield start, number
+            before, expected = start, number
 
 
 def _sound(value: Any, row_bytes: int) -> bool:

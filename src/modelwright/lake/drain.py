@@ -41,7 +41,8 @@ def drain(log: Log, at_least: int) -> int:
         with log.store.read() as txn:
             waiting = counters(log.store, txn).head - drained(log.store, txn)
         if waiting >= at_least:
-            while rows := _round(log):
+            # What is written meanwhile waits for the next drain: else writers would keep this one at small commits.
+            while moved < waiting and (rows := _round(log)):
                 moved += rows
         _drain_quarantine(log)
     return moved

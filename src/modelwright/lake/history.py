@@ -2,14 +2,15 @@
 
 For every tuple of key columns that a view asks for (`by`), the rows of a key lie in chunks that grow in the same
 transaction as the log. All of it is a view of the log: `drop` deletes it and `require` builds it again, to the same
-bytes. It never computes a feature.
+bytes; a damaged chunk is noticed by its checksum when it is read, and built again there and then. It never computes a
+feature.
 """
 
 from __future__ import annotations
 
 import math
 import struct
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
@@ -18,7 +19,7 @@ import numpy as np
 
 from modelwright.core.errors import UsageError, WorkspaceError
 from modelwright.lake import chunks
-from modelwright.lake.rows import LogSchema, Value, pack, plain, unpack
+from modelwright.lake.rows import LogSchema, Value, events_table, pack, plain, unpack
 from modelwright.lake.store import Store, Transaction
 from modelwright.lake.strings import Strings
 from modelwright.spec.contract import Contract
@@ -31,8 +32,12 @@ if TYPE_CHECKING:
 By = tuple[str, ...]
 Kept = tuple[str | None, By]
 """A history that is kept: of the system's own event (None) or of another one by its name, and its key columns."""
+Pending = dict[bytes, list[bytes]]
+"""Rows not yet put, by the prefix of their chunks' keys."""
 _REGISTER = b"history, live rows marked"
 """Its name tells the form of the rows: a history of an older form counts as none, and is built anew."""
+TOLD = 20
+"""Damaged chunks that the journal names; it counts them all."""
 
 
 class _Layout:
@@ -115,7 +120,8 @@ class History:
         transaction.txn.put(_REGISTER, pack(register), db=self._store.db("meta"))
         for event in dict.fromkeys(event for event, _ in missing):
             bys = {len(held) + i: by for i, (of, by) in enumerate(missing) if of == event}
-            self._build(transaction, bys, self._layouts[event])
+            for part in self._built(bys, self._layouts[event]):
+                self._put(transaction.txn, part)
 
     def of(self, event: str) -> OfEvent:
         """The history of another event, to load from."""
@@ -125,14 +131,19 @@ class History:
         """The key's events and outcomes, each in order of arrival, this thread's uncommitted rows included; of another
         event its rows alone.
 
-        Raises `WorkspaceError` where the history was not required, or is damaged.
+        Damage is repaired first. Raises `WorkspaceError` where the history was not required, and for damage where the
+        log is open to read only.
         """
-        transaction = self._store.current
-        if transaction is not None:
-            self.flush(transaction)
-            return self._load(transaction.txn, by, key, event)
-        with self._store.read() as txn:
-            return self._load(txn, by, key, event)
+        try:
+            return self._load(by, key, event)
+        except chunks.DamagedChunkError as error:
+            if self._readonly:
+                raise WorkspaceError(
+                    f"{self._store.path}: the history by {by} of {key} is damaged ({error}), and the log is open to read "
+                    "only; the log itself is whole: serving repairs its history when it reads it"
+                ) from None
+        self.repair()
+        return self._load(by, key, event)
 
     def drop(self) -> None:
         """Delete all of it; no history grows until `require`."""
@@ -141,7 +152,7 @@ class History:
             self._drop(transaction)
 
     def rebuild(self) -> None:
-        """Delete all of it and build it again from the log, in one transaction: the remedy for damage."""
+        """Delete all of it and build it again from the log, in one transaction."""
         self._check_writable()
         with self._store.alone() as transaction:
             held = list(self._registered(transaction.txn)[0])
@@ -159,13 +170,47 @@ class History:
     def verify(self) -> list[str]:
         """Check every chunk against its checksum; the damaged ones by name, none when all is well."""
         with self._store.read() as txn:
-            held, _ = self._registered(txn)
-            found = []
-            sizes = partial(self._row_bytes, held)
-            for series, number, key, chunk in chunks.damaged(txn, self._store.db("history"), sizes):
-                event, by = held[number] if number < len(held) else (None, "(unknown)")
-                kind = "outcomes" if series == chunks.OUTCOMES else event or "events"
-                found.append(f"{kind} by {by}, key {_key_text(key)}, chunk {chunk}")
+            return [name for _, name in self._damaged(txn)]
+
+    def repair(self) -> list[str]:
+        """Build every key that has a damaged chunk again from the log; the chunks by name, none when all was well.
+
+        It happens in this thread's write transaction, if one is open, and is told by an `error` row of the journal.
+        Whatever stands in the way (`WorkspaceError`), what is stored stays as it was.
+        """
+        self._check_writable()
+        with self._store.joined() as transaction:
+            damaged = self._damaged(transaction.txn)
+            if not damaged:
+                return []
+            starts = {start for start, _ in damaged}
+            sound: Pending = {}
+            for event, layout in self._layouts.items():
+                for part in self._built(self._bys(transaction, event), layout, only=starts):
+                    for start, rows in part.items():
+                        sound.setdefault(start, []).extend(rows)
+            with transaction.txn.cursor(db=self._store.db("history")) as cursor:
+                for start in starts:
+                    chunks.delete(cursor, start)
+            self._put(transaction.txn, sound)
+            names = [name for _, name in damaged]
+            self._log.journal.append(
+                "error",
+                self._log.clock.now_us(),
+                summary=f"{len(names)} damaged chunks of the online history were built again from the log; see to the disk",
+                evidence={"chunks": len(names), "damaged": names[:TOLD]},
+            )
+        return names
+
+    def _damaged(self, txn: Any) -> list[tuple[bytes, str]]:
+        """Every damaged chunk: the prefix of its key, and its name."""
+        held, _ = self._registered(txn)
+        found = []
+        for start, chunk in chunks.damaged(txn, self._store.db("history"), partial(self._row_bytes, held)):
+            series, number, key = chunks.parts(start)
+            event, by = held[number] if number < len(held) else (None, "(unknown)")
+            kind = "outcomes" if series == chunks.OUTCOMES else event or "events"
+            found.append((start, f"{kind} by {by}, key {_key_text(key)}, chunk {chunk}"))
         return found
 
     def add_event(
@@ -198,13 +243,13 @@ class History:
 
             layout = self._layouts[event]
             matrix = matrix_of(layout.contract, self._strings, events, layout.scope)
-            self._note_events(transaction, bys, events, matrix, layout)
+            self._note_events(transaction.chunks, bys, events, matrix, layout)
 
     def add_outcomes(
         self, transaction: Transaction, outcomes: pa.Table, of_events: pa.Table, matrix: np.ndarray
     ) -> None:
         """Note many outcomes: their rows, the events they belong to, and the numbers of both (the label last)."""
-        self._note_outcomes(transaction, self._bys(transaction, None), outcomes, of_events, matrix)
+        self._note_outcomes(transaction.chunks, self._bys(transaction, None), outcomes, of_events, matrix)
 
     def grows(self, transaction: Transaction) -> bool:
         """Whether any history of outcomes is kept at all."""
@@ -212,16 +257,19 @@ class History:
 
     def flush(self, transaction: Transaction) -> None:
         """Put the rows that wait in the transaction: one put a chunk, however many rows it got."""
-        if not transaction.chunks:
-            return
-        held, _ = self._registered(transaction.txn)
-        with transaction.txn.cursor(db=self._store.db("history")) as cursor:
-            for start, rows in transaction.chunks.items():
-                chunks.extend(cursor, start, b"".join(rows), self._row_bytes(held, *chunks.series_of(start)))
-        transaction.chunks.clear()
+        if transaction.chunks:
+            self._put(transaction.txn, transaction.chunks)
+            transaction.chunks.clear()
 
-    def _row_bytes(self, held: list[Kept], series: bytes, number: int) -> int:
-        """The size of a row in the chunks of one series of one history."""
+    def _put(self, txn: Any, pending: Pending) -> None:
+        held, _ = self._registered(txn)
+        with txn.cursor(db=self._store.db("history")) as cursor:
+            for start, rows in pending.items():
+                chunks.extend(cursor, start, b"".join(rows), self._row_bytes(held, start))
+
+    def _row_bytes(self, held: list[Kept], start: bytes) -> int:
+        """The size of a row in the chunks whose keys begin so."""
+        series, number, _ = chunks.parts(start)
         if series == chunks.OUTCOMES:
             return self.outcome_row.itemsize
         return self._layouts[held[number][0] if number < len(held) else None].row.itemsize
@@ -268,7 +316,17 @@ class History:
             if key is not None:
                 transaction.chunks.setdefault(chunks.prefix(series, number, key), []).append(row)
 
-    def _load(self, txn: Any, by: By, key: tuple[Any, ...], event: str | None) -> tuple[np.ndarray, np.ndarray]:
+    def _load(self, by: By, key: tuple[Any, ...], event: str | None) -> tuple[np.ndarray, np.ndarray]:
+        transaction = self._store.current
+        if transaction is not None:
+            return self._read(transaction.txn, transaction.chunks, by, key, event)
+        with self._store.read() as txn:
+            return self._read(txn, {}, by, key, event)
+
+    def _read(
+        self, txn: Any, pending: Pending, by: By, key: tuple[Any, ...], event: str | None
+    ) -> tuple[np.ndarray, np.ndarray]:
+        """What is stored of a key and what waits to be; `DamagedChunkError`."""
         held, places = self._registered(txn)
         if (event, by) not in held:
             raise WorkspaceError(f"{self._store.path}: no history by {by} is kept; call history.require([{by}]) first")
@@ -278,41 +336,48 @@ class History:
         if name is None:
             return np.empty(0, layout.row), np.empty(0, self.outcome_row)
         arrays = []
-        for series, dtype in ((chunks.EVENTS, layout.row), (chunks.OUTCOMES, self.outcome_row)):
-            start = chunks.prefix(series, number, name)
-            try:
-                rows = chunks.read(txn, self._store.db("history"), start, dtype.itemsize)
-            except chunks.DamagedChunkError as error:
-                raise WorkspaceError(
-                    f"{self._store.path}: the history by {by} of {key} is damaged ({error}); the log is not: call "
-                    "history.rebuild()"
-                ) from None
-            arrays.append(np.frombuffer(bytearray(rows), dtype))
+        with txn.cursor(db=self._store.db("history")) as cursor:
+            for series, dtype in ((chunks.EVENTS, layout.row), (chunks.OUTCOMES, self.outcome_row)):
+                start = chunks.prefix(series, number, name)
+                rows = chunks.read(cursor, start, dtype.itemsize)
+                for waiting in pending.get(start, ()):
+                    rows += waiting
+                arrays.append(np.frombuffer(rows, dtype))
         return arrays[0], arrays[1]
 
-    def _build(self, transaction: Transaction, bys: dict[int, By], layout: _Layout) -> None:
-        """Build histories of one event from the whole log: tables and buffer, which hold still while we hold the write
-        lock."""
-        from modelwright.lake.encode import matrix_of, numbers_of
-
+    def _built(self, bys: dict[int, By], layout: _Layout, only: set[bytes] | None = None) -> Iterator[Pending]:
+        """Histories of one event from the whole log, part by part in its order; `only` of these prefixes. The log holds
+        still while we hold the write lock."""
         if not bys or not self._log.head():
             return
-        events = self._log.events(layout.event)
-        matrix = matrix_of(layout.contract, self._strings, events, layout.scope)
-        self._note_events(transaction, bys, events, matrix, layout)
-        self.flush(transaction)
+        from modelwright.lake.encode import matrix_of, numbers_of
+
+        for events in self._log.batches(events_table(layout.event)):
+            part: Pending = {}
+            matrix = matrix_of(layout.contract, self._strings, events, layout.scope)
+            self._note_events(part, bys, events, matrix, layout, only)
+            yield part
         if self._schema.label is None or layout.event is not None:
             return
-        outcomes = self._log.outcomes()
-        rows = np.searchsorted(events.column("_seq").to_numpy(), outcomes.column("_event_seq").to_numpy())
-        labels = numbers_of(self._strings, self._schema.label, outcomes.column(self._schema.label))
-        # The sequence column is always there: a table without columns would have no rows for the global history.
-        of_events = events.select(["_seq", *{column for by in bys.values() for column in by}]).take(rows)
-        self._note_outcomes(transaction, bys, outcomes, of_events, np.column_stack([matrix[rows], labels]))
-        self.flush(transaction)
+        for outcomes in self._log.batches("outcomes"):
+            event_seqs = outcomes.column("_event_seq").to_numpy()
+            events = self._log.events_at(event_seqs)
+            matrix = matrix_of(layout.contract, self._strings, events, layout.scope)
+            labels = numbers_of(self._strings, self._schema.label, outcomes.column(self._schema.label))
+            rows = np.searchsorted(events.column("_seq").to_numpy(), event_seqs)
+            part = {}
+            matrix = np.column_stack([matrix[rows], labels])
+            self._note_outcomes(part, bys, outcomes, events.take(rows), matrix, only)
+            yield part
 
     def _note_events(
-        self, transaction: Transaction, bys: dict[int, By], events: pa.Table, matrix: np.ndarray, layout: _Layout
+        self,
+        pending: Pending,
+        bys: dict[int, By],
+        events: pa.Table,
+        matrix: np.ndarray,
+        layout: _Layout,
+        only: set[bytes] | None = None,
     ) -> None:
         time = layout.contract.time or "_arrived_at"
         rows = np.empty(events.num_rows, layout.row)
@@ -320,27 +385,40 @@ class History:
         rows["seq"] = events.column("_seq").to_numpy()
         rows["live"] = events.column("_live").to_numpy()
         rows["values"] = matrix
-        self._note_many(transaction, chunks.EVENTS, bys, events, rows)
+        self._note_many(pending, chunks.EVENTS, bys, events, rows, only)
 
     def _note_outcomes(
-        self, transaction: Transaction, bys: dict[int, By], outcomes: pa.Table, of_events: pa.Table, matrix: np.ndarray
+        self,
+        pending: Pending,
+        bys: dict[int, By],
+        outcomes: pa.Table,
+        of_events: pa.Table,
+        matrix: np.ndarray,
+        only: set[bytes] | None = None,
     ) -> None:
         rows = np.empty(outcomes.num_rows, self.outcome_row)
         rows["known"] = outcomes.column("_known_at").cast("int64").to_numpy()
         rows["seq"] = outcomes.column("_seq").to_numpy()
         rows["event_seq"] = outcomes.column("_event_seq").to_numpy()
         rows["values"] = matrix
-        self._note_many(transaction, chunks.OUTCOMES, bys, of_events, rows)
+        self._note_many(pending, chunks.OUTCOMES, bys, of_events, rows, only)
 
     def _note_many(
-        self, transaction: Transaction, series: bytes, bys: dict[int, By], keyed: pa.Table, rows: np.ndarray
+        self,
+        pending: Pending,
+        series: bytes,
+        bys: dict[int, By],
+        keyed: pa.Table,
+        rows: np.ndarray,
+        only: set[bytes] | None,
     ) -> None:
         from modelwright.lake.encode import rows_by_key
 
         for number, by in bys.items():
             for key, places in rows_by_key(keyed, by):
                 start = chunks.prefix(series, number, key)
-                transaction.chunks.setdefault(start, []).append(rows[places].tobytes())
+                if only is None or start in only:
+                    pending.setdefault(start, []).append(rows[places].tobytes())
 
 
 def _like_stored(kind: str, value: Any) -> Any:

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import os
 import threading
+from collections.abc import Iterator
 from hashlib import sha256
 from typing import TYPE_CHECKING, Any, Self
 
@@ -66,7 +67,7 @@ class Log:
         self.clock = clock
         self.store = store
         self.readonly = readonly
-        self.tables = Tables(workspace.tables)
+        self.tables = Tables(workspace.tables, store)
         self.checks = {None: EventCheck(schema.contract)} | {c.name: EventCheck(c) for c in schema.others}
         self.label_check = LabelCheck(schema)
         self.writers = threading.local()
@@ -227,15 +228,40 @@ class Log:
         old = pinned.read() if whole else pinned.read(column, after, pinned.upto if upto is None else upto)
         return pa.concat_tables([in_order(old, column), pending.table(name)])
 
+    def batches(self, name: TableName, after: int = 0, upto: int | None = None) -> Iterator[pa.Table]:
+        """The same rows as tables one after the other, each of at most so many rows as a bounded memory holds: those
+        with `after < sequence number <= upto`. A reader that stops early closes it."""
+        from modelwright.lake.batches import batches
+
+        return batches(self, name, after, upto)
+
+    def events_at(self, seqs: Any) -> pa.Table:
+        """The events of these sequence numbers (an array of int64), each once and in order."""
+        from modelwright.lake.batches import events_at
+
+        return events_at(self, seqs)
+
     def drain(self, *, at_least: int = 1) -> int:
         """Move buffered rows into the tables when there are `at_least` so many; gives how many were moved.
 
         One process drains at a time; where another does, this moves nothing. Repeat it after any crash.
         """
+        self._check_writable()
+        if self.store.current is None and self._nothing_to_drain(
+            at_least
+        ):  # asked often: no table library is loaded for it
+            return 0
         from modelwright.lake.drain import drain
 
-        self._check_writable()
         return drain(self, at_least)
+
+    def _nothing_to_drain(self, at_least: int) -> bool:
+        with self.store.read() as txn:
+            upto = drained(self.store, txn)
+            few = counters(self.store, txn).head - upto < at_least
+            left_over = next(buffer.entries(self.store, txn, 0), None)
+            quarantined = txn.stat(self.store.db("quarantine"))["entries"]
+        return few and not quarantined and (left_over is None or left_over.first > upto)
 
     def maintain(self) -> None:
         """Compact the tables' small files, write checkpoints, delete what has been unreferenced for a week. Does

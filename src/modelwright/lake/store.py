@@ -8,7 +8,10 @@ The databases: `meta` (counters, the schema, the pointer), `buffer` (the write-a
 of each key's rows), `strings` (the dictionary), `journal`, `notes` and `quarantine`.
 """
 
+import errno
 import os
+import resource
+import shutil
 import struct
 import sys
 import threading
@@ -20,11 +23,14 @@ from typing import Any
 import lmdb
 
 from modelwright.core.canonical import sha256_hex
-from modelwright.core.errors import WorkspaceError
+from modelwright.core.errors import NoRoomError, WorkspaceError
 
 DATABASES = ("meta", "buffer", "ids", "latest", "history", "strings", "journal", "notes", "quarantine", "refused")
 MAP_BYTES = (16 if sys.platform == "darwin" else 64) << 30
 """Address space set aside for the log; the file grows only as rows come."""
+
+FULL_BYTES = 1 << 20
+"""A disk with less room than this is full: one transaction wants more."""
 
 KEY_BYTES = 511
 """The longest key LMDB takes."""
@@ -150,20 +156,20 @@ class Store:
         try:
             yield
         except (lmdb.Error, OSError) as error:
-            raise WorkspaceError(self.explain(error)) from error
+            raise self.explained(error) from error
 
-    def explain(self, error: Exception) -> str:
-        """One line for an error of LMDB or of the file system under it."""
+    def explained(self, error: Exception) -> WorkspaceError:
+        """An error of LMDB, or of the file system under it, in one line."""
         if isinstance(error, lmdb.MapFullError):
-            return (
+            return NoRoomError(
                 f"{self.path}: the log's buffer is full ({self.map_bytes >> 20} MiB) and nothing was written; drain it "
                 "into the tables (`modelwright run` does, while it runs)"
             )
-        if isinstance(error, lmdb.DiskError):
-            return f"{self.path}: the disk is full and nothing was written; free some space and try again"
+        if isinstance(error, lmdb.DiskError) or is_full(self.path, error):
+            return NoRoomError(f"{self.path}: the disk is full and nothing was written; free some space and try again")
         if isinstance(error, (lmdb.CorruptedError, lmdb.InvalidError, lmdb.VersionMismatchError)):
-            return f"{self.path}: this is no readable log ({error}); restore the folder from a backup"
-        return f"{self.path}: the log cannot be used and nothing was written ({error})"
+            return WorkspaceError(f"{self.path}: this is no readable log ({error}); restore the folder from a backup")
+        return WorkspaceError(f"{self.path}: the log cannot be used and nothing was written ({error})")
 
     def close(self) -> None:
         """Let go of the environment when its last user does."""
@@ -184,6 +190,21 @@ def open_store(path: Path, map_bytes: int = MAP_BYTES) -> Store:
             store = _OPEN[name] = Store(path, map_bytes)
         store.users += 1
         return store
+
+
+def is_full(path: Path, error: Exception) -> bool:
+    """Whether an error of writing there says that the disk, the quota or the largest file allowed is reached.
+
+    LMDB calls a write that the disk took half of an input/output error, so the disk and the limit are asked then.
+    """
+    text = str(error)
+    if any(os.strerror(number) in text for number in (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)):
+        return True
+    if os.strerror(errno.EIO) not in text:
+        return False
+    limit, _ = resource.getrlimit(resource.RLIMIT_FSIZE)
+    largest = max((file.stat().st_size for file in path.iterdir() if file.is_file()), default=0)
+    return shutil.disk_usage(path).free < FULL_BYTES or (limit >= 0 and limit - largest < FULL_BYTES)
 
 
 def flush(path: Path) -> None:

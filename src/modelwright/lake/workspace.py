@@ -7,7 +7,7 @@ never reads or writes what lies in the folders it names.
 import fcntl
 import os
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
 from modelwright.core.errors import WorkspaceError
@@ -59,8 +59,9 @@ class Workspace:
             except BlockingIOError:
                 yield False
                 return
-            os.ftruncate(handle, 0)
-            os.pwrite(handle, f"{os.getpid()}\n".encode(), 0)
+            with suppress(OSError):  # whose it is, for people: a full disk keeps nobody from holding it
+                os.ftruncate(handle, 0)
+                os.pwrite(handle, f"{os.getpid()}\n".encode(), 0)
             yield True
         finally:
             os.close(handle)

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any, Literal, Self
 import lmdb
 import msgspec
 
-from modelwright.core.errors import ConflictError, ContractError, UnknownEventError, WorkspaceError
+from modelwright.core.errors import ConflictError, ContractError, UnknownEventError
 from modelwright.lake.counters import counters
 from modelwright.lake.identity import Identity, Known, id_key, identity_of
 from modelwright.lake.rows import (
@@ -71,7 +71,7 @@ class Writer:
             self._txn = None
             self._store.end(self._transaction, commit=commit)
         if isinstance(error, lmdb.Error):
-            raise WorkspaceError(self._store.explain(error)) from error
+            raise self._store.explained(error) from error
         if commit and self._transaction.strings:
             self._log.strings.remember(self._transaction.strings)
 

@@ -15,7 +15,7 @@ from typing import Any, NamedTuple
 import msgspec
 
 from modelwright.core.clock import iso
-from modelwright.core.errors import ContractError, WorkspaceError
+from modelwright.core.errors import ContractError, NoRoomError, WorkspaceError
 from modelwright.serving.dataplane import Dataplane
 from modelwright.serving.exposition import Latency, exposition
 from modelwright.serving.guide import guide
@@ -39,6 +39,8 @@ DROP_LIMIT = 256 << 20
 """Bytes of a body too large that are read and dropped before its connection is closed on it."""
 ROWS_LIMIT = 10_000
 """Entries of one request."""
+TELL_S = 60.0
+"""How often the same trouble with the log is told."""
 JSON: Headers = ((b"content-type", b"application/json"),)
 PROBLEM: Headers = ((b"content-type", b"application/problem+json"),)
 
@@ -88,6 +90,7 @@ class HttpApp:
         self._post = _routes(plane)
         self._encode = msgspec.json.Encoder().encode
         self._batch: list[tuple[tuple[str, list[Any]], _Waiting]] = []
+        self._told = ("", 0.0)
         self._latency = Latency()
         self._responses: dict[tuple[str, int], int] = {}
         self._get: dict[str, Callable[[], tuple[int, bytes, bytes]]] = {
@@ -165,12 +168,20 @@ class HttpApp:
         if problem.status == 500:
             traceback.print_exception(error, file=sys.stderr)
         elif isinstance(error, WorkspaceError):
-            sys.stderr.write(f"modelwright: {error}\n")
+            self._tell(str(error))
         extra = error.headers if isinstance(error, HttpError) else ()
         return problem.status, (*PROBLEM, *extra), self._encode(problem)
 
     def _count(self, route: str, status: int) -> None:
         self._responses[route, status] = self._responses.get((route, status), 0) + 1
+
+    def _tell(self, message: str) -> None:
+        """On standard error, what went wrong with the log: once a minute, not with every request."""
+        now = time.monotonic()
+        if message != self._told[0] or now - self._told[1] >= TELL_S:
+            self._told = (message, now)
+            sys.stderr.write(f"modelwright: {message}\n")
+            sys.stderr.flush()
 
     def _refuse(self, path: str, method: str) -> HttpError:
         if path in self._post or path in self._get:
@@ -208,14 +219,22 @@ class HttpApp:
 
     def _flush(self) -> None:
         batch, self._batch = self._batch, []
-        try:
-            results = self._plane.work([job for job, _ in batch])
-        except Exception as error:  # every request of the batch is told
-            results = [error] * len(batch)
+        results = self._worked([job for job, _ in batch])
         for (_, waiting), result in zip(batch, results, strict=True):
             self._finish(waiting, result)
         if self._plane.shadow_waiting:
             asyncio.get_running_loop().call_later(0.002, self._score_shadow)
+
+    def _worked(self, jobs: list[tuple[str, list[Any]]]) -> list[Any]:
+        try:
+            return self._plane.work(jobs)
+        except NoRoomError as error:
+            if len(jobs) == 1:
+                return [error]
+            # Each by itself: what is stored is answered though there is no room for what is new.
+            return [result for job in jobs for result in self._worked([job])]
+        except Exception as error:  # every request of the batch is told
+            return [error] * len(jobs)
 
     def _score_shadow(self) -> None:
         if self._batch:  # the next batch brings them along

@@ -6,6 +6,7 @@ from modelwright.core.errors import (
     ConflictError,
     ContractError,
     ModelwrightError,
+    NoRoomError,
     ReleaseError,
     UnavailableError,
     UnknownEventError,
@@ -61,6 +62,8 @@ def problem_of(error: BaseException) -> Problem:
     """What a client is told: never a trace, never a path of this machine."""
     if isinstance(error, HttpError):
         return Problem(TITLE.get(error.status, "Error"), error.status, _short(str(error)))
+    if isinstance(error, NoRoomError):
+        return Problem(TITLE[503], 503, "the server's disk is full and nothing of this was kept; send it again later")
     if isinstance(error, WorkspaceError):  # its message names folders
         return Problem(TITLE[503], 503, "the log cannot be used at the moment; the server's own messages say why")
     for kind, status in STATUS.items():

@@ -1,12 +1,16 @@
 import math
+import subprocess
+import sys
 
+import msgspec
 import numpy as np
 import pyarrow as pa
 import pytest
 
 from modelwright.core.errors import UsageError, WorkspaceError
-from modelwright.lake import chunks
+from modelwright.lake import batches, chunks
 from modelwright.lake.history import History
+from modelwright.lake.log import Log
 
 T0 = 1_700_000_000_000_000
 
@@ -150,27 +154,183 @@ def test_keys_of_any_length_stay_apart(log):
         assert log.history.load(("card",), (card,))[0]["seq"].tolist() == [i + 1]
 
 
-def test_damage_is_found_named_and_repaired(log, pay):
+def flip(value):
+    return value[:-1] + bytes([value[-1] ^ 1])
+
+
+DAMAGES = {
+    "a bit flipped": flip,
+    "a row lost": lambda value: value[:-64],
+    "cut off": lambda value: value[:5],
+    "a count wrong": lambda value: value[:4] + bytes([value[4] ^ 1]) + value[5:],
+}
+
+
+def damage(log, place: int, how) -> None:
+    key, value = stored(log)[place]
+    with log.store.alone() as transaction:
+        transaction.txn.put(key, how(value), db=log.store.db("history"))
+
+
+@pytest.mark.parametrize("how", DAMAGES.values(), ids=DAMAGES)
+@pytest.mark.parametrize("drained", [True, False])
+def test_damage_is_named_and_a_reader_finds_it_repaired_and_told_of_once(log, pay, how, drained):
+    log.history.require([("card",), ()])
+    with log.write() as writer:
+        for i in range(150):
+            pay(writer, i, card="other" if i % 3 else "c")
+        for i in range(0, 150, 3):
+            writer.outcome(f"p{i}", i % 2 == 0, T0 + 1000)
+    if drained:
+        log.drain()
+    whole = stored(log)
+    places = [place for place, (key, _) in enumerate(whole) if key[0:1] + key[2:3] in (b"e\x00", b"o\x00")]
+    assert log.history.verify() == []
+    damage(log, places[0], how)
+    damage(log, places[-1], how)
+    first, *_, last = log.history.verify()
+    assert first.startswith("events by ('card',), key ('c',), chunk 0")
+    assert last.startswith("outcomes by")
+    events, outcomes = log.history.load(("card",), ("c",))
+    assert events["seq"].tolist() == list(range(1, 151, 3))
+    assert len(outcomes) == 50
+    assert stored(log) == whole, "the other damaged key was repaired with it"
+    log.history.load((), ())
+    (told,) = log.journal.rows()
+    assert told.kind == "error"
+    assert told.evidence == {"chunks": 2, "damaged": [first, last]}
+
+
+def test_damage_met_in_the_middle_of_a_write_is_repaired_with_that_write(log, pay):
+    log.history.require([("card",)])
+    with log.write() as writer:
+        pay(writer, 1)
+        pay(writer, 2)
+    damage(log, 0, flip)
+    with log.write() as writer:
+        pay(writer, 3)
+        writer.outcome("p1", True, T0 + 9)
+        events, outcomes = log.history.load(("card",), ("c",))
+        assert (events["seq"].tolist(), outcomes["seq"].tolist()) == ([1, 2, 3], [4])
+        pay(writer, 4)
+    whole = stored(log)
+    assert [len(rows) for rows in log.history.load(("card",), ("c",))] == [4, 1]
+    log.history.rebuild()
+    assert stored(log) == whole
+
+
+def test_rows_added_to_a_damaged_chunk_do_not_hide_the_damage(log, pay):
+    log.history.require([("card",)])
+    for how in DAMAGES.values():
+        with log.write() as writer:
+            pay(writer, log.head())
+        damage(log, 0, how)
+        with log.write() as writer:
+            pay(writer, log.head())
+        assert log.history.verify() != []
+        assert len(log.history.load(("card",), ("c",))[0]) == log.head()
+        assert log.history.verify() == []
+
+
+def test_a_missing_chunk_is_damage_too(log, pay):
+    log.history.require([()])
+    with log.write() as writer:
+        for i in range(150):
+            pay(writer, i)
+    key = stored(log)[1][0]
+    with log.store.alone() as transaction:
+        transaction.txn.delete(key, db=log.store.db("history"))
+    (named,) = log.history.verify()
+    assert named.endswith("chunk 2")
+    assert len(log.history.load((), ())[0]) == 150
+
+
+def test_who_may_only_read_is_told_of_damage_and_leaves_it(log, workspace, schema, clock, pay):
     log.history.require([("card",)])
     with log.write() as writer:
         pay(writer, 1)
         pay(writer, 2, card="other")
-    whole = stored(log)
-    assert log.history.verify() == []
-    key, value = whole[0]
-    with log.store.alone() as transaction:
-        transaction.txn.put(key, value[:-1] + bytes([value[-1] ^ 1]), db=log.store.db("history"))
-    (named,) = log.history.verify()
-    assert "card" in named and "'c'" in named and "chunk 0" in named
-    with pytest.raises(WorkspaceError, match=r"damaged.*rebuild"):
-        log.history.load(("card",), ("c",))
-    assert len(log.history.load(("card",), ("other",))[0]) == 1
+    damage(log, 0, flip)
+    before = stored(log)
+    with Log.open(workspace, schema, clock, readonly=True) as reader:
+        with pytest.raises(WorkspaceError, match=r"\('c',\) is damaged .chunk 0.*read only"):
+            reader.history.load(("card",), ("c",))
+        assert len(reader.history.load(("card",), ("other",))[0]) == 1
+    assert stored(log) == before
+
+
+def test_a_repair_that_cannot_be_made_changes_nothing(log, pay, monkeypatch):
+    log.history.require([("card",)])
     with log.write() as writer:
-        pay(writer, 3)
-    assert len(log.history.verify()) == 1, "rows added to a damaged chunk must not hide the damage"
+        pay(writer, 1)
+    damage(log, 0, flip)
+    before = stored(log)
+
+    def lost(*_):
+        raise WorkspaceError("the table is damaged")
+
+    with monkeypatch.context() as patch, log.write() as writer:
+        patch.setattr(log, "batches", lost)
+        with pytest.raises(WorkspaceError, match="the table"):
+            log.history.load(("card",), ("c",))
+        pay(writer, 2, card="other")
+    assert [pair for pair in stored(log) if pair in before] == before
+    assert len(log.history.load(("card",), ("c",))[0]) == 1
+
+
+def test_a_history_built_in_parts_is_the_one_that_grew(log, pay, monkeypatch):
+    monkeypatch.setattr(batches, "SPAN", 7)
+    bys = [("card",), (), ("n",)]
+    log.history.require(bys)
+    for start in range(0, 60, 12):
+        with log.write() as writer:
+            for i in range(start, start + 12):
+                pay(writer, i, card=f"c{i % 3}" if i % 5 else None)
+                if i % 2:
+                    writer.outcome(f"p{i // 2}", i % 3 == 0, T0 + 100 + i)
+        if start < 36:
+            log.drain()
+    grown = stored(log)
     log.history.rebuild()
-    assert log.history.verify() == []
-    assert log.history.load(("card",), ("c",))[0]["seq"].tolist() == [1, 3]
+    assert stored(log) == grown
+    names = [f"b{i}" for i in range(40)]
+    columns = {"card": ["x"] * 40, "amount": [1.0] * 40, "n": range(40), "ok": [None] * 40}
+    at = pa.array([T0] * 40, pa.timestamp("us", "UTC"))
+    log.append_events(pa.table({"_id": names, "pid": names, "at": at} | columns), [b"d"] * 40)
+    assert pa.concat_tables(log.batches("events")) == log.events()
+    assert pa.concat_tables(log.batches("outcomes")) == log.outcomes()
+    seqs = log.events().column("_seq").to_pylist()
+    for after, upto in ((0, 10), (9, 9), (30, 45), (seqs[-30], seqs[-3]), (seqs[-1], None)):
+        found = [seq for part in log.batches("events", after, upto) for seq in part.column("_seq").to_pylist()]
+        assert found == [seq for seq in seqs if after < seq <= (upto or seqs[-1])]
+    wanted = seqs[3::9]
+    assert log.events_at(np.array(wanted * 2)).column("_seq").to_pylist() == wanted
+
+
+def test_a_history_that_is_there_needs_no_table_library(log, workspace, schema, pay):
+    """What a serving process holds in memory depends on it."""
+    code = f"""
+import sys
+from pathlib import Path
+from modelwright.core.clock import SimulatedClock
+from modelwright.lake.log import Log
+from modelwright.lake.rows import LogSchema
+from modelwright.lake.workspace import Workspace
+import msgspec
+schema = msgspec.json.decode({msgspec.json.encode(schema)!r}, type=LogSchema)
+with Log.open(Workspace(Path({str(workspace.root)!r})), schema, SimulatedClock(0)) as log:
+    log.history.require([("card",)])
+    assert len(log.history.load(("card",), ("c",))[0]) == {{rows}}
+assert not {{"pyarrow", "pandas", "deltalake"}} & set(sys.modules)
+"""
+
+    def check(rows):
+        subprocess.run([sys.executable, "-c", code.replace("{rows}", str(rows))], check=True)
+
+    check(0)  # an empty log: nothing to build from
+    with log.write() as writer:
+        pay(writer, 1)
+    check(1)
 
 
 def test_a_column_that_is_not_the_events_is_refused(log):
@@ -185,3 +345,16 @@ def test_what_two_processes_require_grows_in_both(log, workspace, schema, clock,
     with log.write() as writer:
         pay(writer, 1)
     assert len(log.history.load(("n",), (1,))[0]) == 1
+
+
+def test_a_key_too_long_to_be_a_name_is_repaired_like_any_other(log):
+    log.history.require([("card",)])
+    with log.write() as writer:
+        for i, card in enumerate(["x" * 600, "x" * 601, "x" * 600]):
+            writer.event(f"p{i}", T0, [f"p{i}", card, T0, 1.0, 1, True], digest=b"")
+    whole = stored(log)
+    for place in range(len(whole)):
+        damage(log, place, flip)
+    assert len(log.history.verify()) == 2
+    assert log.history.load(("card",), ("x" * 600,))[0]["seq"].tolist() == [1, 3]
+    assert stored(log) == whole

@@ -6,7 +6,7 @@ import pytest
 from msgspec.structs import replace
 
 from modelwright.core.errors import UsageError, WorkspaceError
-from modelwright.lake import tables
+from modelwright.lake import drain, tables
 from modelwright.lake.log import Log
 from modelwright.lake.rows import QuarantineRow
 
@@ -178,3 +178,26 @@ def test_a_row_refused_twice_is_kept_once(log):
     log.drain()
     log.quarantine([refused, other])
     assert log.quarantined()["row"].to_pylist() == [3, 4]
+
+
+def left(log, name):
+    with log.store.read() as txn:
+        return txn.stat(log.store.db(name))["entries"]
+
+
+def test_a_drain_with_nothing_to_move_clears_what_one_before_left_over(log, pay, monkeypatch):
+    with log.write() as writer:
+        pay(writer, 1)
+    with monkeypatch.context() as patch:
+        patch.setattr(drain, "clear", lambda log: None)
+        assert log.drain() == 1
+    assert (log.buffered(), left(log, "buffer")) == (0, 1)
+    assert log.drain(at_least=100) == 0
+    assert left(log, "buffer") == 0
+
+
+def test_a_drain_with_nothing_else_to_move_takes_the_quarantine(log):
+    log.quarantine([QuarantineRow("f.csv", 1, "at", "no time", "{}")])
+    log.drain(at_least=100)
+    assert left(log, "quarantine") == 0
+    assert log.quarantined().num_rows == 1

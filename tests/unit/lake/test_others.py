@@ -266,3 +266,20 @@ def test_a_crash_between_any_two_steps_of_a_drain_loses_and_doubles_nothing(log,
             login(writer, 100 + crash_at)
         before = log.tail(0)
     raise AssertionError("the drain was never done")
+
+
+def test_a_damaged_history_of_another_event_is_repaired_from_its_own_table(log, pay):
+    log.history.require([("card",)])
+    log.history.require([("card",)], "Login")
+    with log.write() as writer:
+        for i in range(6):
+            pay(writer, i, card="c0")
+            login(writer, i)
+    log.drain()
+    whole = state(log)
+    with log.store.alone() as transaction:
+        for key, value in whole:
+            transaction.txn.put(key, value[:-1] + bytes([value[-1] ^ 1]), db=log.store.db("history"))
+    assert [name.partition(" ")[0] for name in log.history.verify()] == ["events", "Login", "Login"]
+    assert log.history.load(("card",), ("c0",), "Login")[0]["at"].tolist() == [T0, T0 + 2, T0 + 4]
+    assert state(log) == whole

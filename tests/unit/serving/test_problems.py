@@ -8,7 +8,7 @@ from modelwright.serving.problems import STATUS, HttpError, contract_error, prob
 
 EXPECTED = {
     "ContractError": 422, "ConflictError": 409, "UnknownEventError": 404, "UnavailableError": 503, "ReleaseError": 503,
-    "WorkspaceError": 503,
+    "WorkspaceError": 503, "NoRoomError": 503,
 }  # fmt: skip
 
 
@@ -22,7 +22,14 @@ def test_every_error_has_its_status(kind):
 
 
 def test_the_table_holds_no_error_twice():
-    assert {kind.__name__ for kind in STATUS} == set(EXPECTED)
+    assert {kind.__name__ for kind in STATUS} == set(EXPECTED) - {"NoRoomError"}  # a WorkspaceError
+
+
+def test_a_full_disk_is_said_to_be_one():
+    problem = problem_of(errors.NoRoomError("/srv/state: the disk is full"))
+    assert "full" in problem.detail
+    assert "again" in problem.detail
+    assert "/srv" not in problem.detail
 
 
 def test_what_nobody_expected_is_told_to_the_server_alone():

@@ -29,7 +29,9 @@ def ingest(
         setting = f"history={{{other}: source.files(...)}}" if other else "source=source.files(...)"
         raise UsageError(f"System({system.name}) declares no source{of}; add {setting} or name files to ingest")
     with open_log(system, workspace_of(system)) as log:
-        return into_log(system, log, given, progress)
+        summary = into_log(system, log, given, progress)
+        keep_history(system, log)
+        return summary
 
 
 def into_log(system: System, log: Log, paths: Paths, progress: Progress | None = None) -> Summary:
@@ -42,6 +44,13 @@ def into_log(system: System, log: Log, paths: Paths, progress: Progress | None =
     finally:
         log.drain()
     return summary
+
+
+def keep_history(system: System, log: Log) -> None:
+    """Build what serving reads of each key, where it is not there: a serving process then starts on it, and never loads
+    what reads the tables."""
+    for view in (view.spec() for view in system.features):
+        log.history.require([view.by], None if view.event == system.contract.name else view.event)
 
 
 def source_paths(system: System) -> Paths:

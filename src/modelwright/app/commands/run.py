@@ -13,7 +13,7 @@ from typing import Any
 
 import msgspec
 
-from modelwright.app.commands.ingest import into_log, source_paths
+from modelwright.app.commands.ingest import into_log, keep_history, source_paths
 from modelwright.app.frozen import frozen_answers
 from modelwright.app.replay import History, play
 from modelwright.app.runner import Runner
@@ -96,21 +96,23 @@ def _live(system: System, workspace: Workspace, sock: socket.socket, options: Ru
         if system.source is not None or system.history:
             runner.say("starting", "reading the source")
             into_log(system, log, source_paths(system))
+        keep_history(system, log)
         runner.say("starting", "training the first release")
         runner.begin()
         attempted = log.counts()["outcomes"]
         next_us = 0
         while True:
-            runner.look()
-            now_us = clock.now_us()
-            if runner.controller.pointer.champion is None:
-                outcomes = log.counts()["outcomes"]
-                if outcomes > max(20, attempted * RETRY_GROWTH):
-                    attempted = outcomes
-                    runner.begin()
-            elif now_us >= next_us:
-                runner.decide(now_us)
-                next_us = (now_us // system.check_us + 1) * system.check_us
+            with runner.bearing():
+                runner.look()
+                now_us = clock.now_us()
+                if runner.controller.pointer.champion is None:
+                    outcomes = log.counts()["outcomes"]
+                    if outcomes > max(20, attempted * RETRY_GROWTH):
+                        attempted = outcomes
+                        runner.begin()
+                elif now_us >= next_us:
+                    runner.decide(now_us)
+                    next_us = (now_us // system.check_us + 1) * system.check_us
             runner.idle()
             time.sleep(IDLE_S)
 
@@ -133,6 +135,7 @@ def _replay(system: System, workspace: Workspace, sock: socket.socket, options: 
         _tell_address(runner, options)
         runner.say("starting", f"{history.start:,} events given, {len(history) - history.start:,} to replay")
         history.give(log)
+        keep_history(system, log)
         runner.begin()
         first = next((row.release for row in runner.rows if row.kind == "trained"), None)
         if runner.controller.pointer.champion is None:
@@ -182,8 +185,7 @@ def _open(system: System, workspace: Workspace, clock: Clock) -> Log:
     with workspace.attempt("training") as nobody_trains:
         if nobody_trains:
             sweep(workspace.releases)
-    if log.history.verify():
-        log.history.rebuild()
+    log.history.repair()
     return log
 
 

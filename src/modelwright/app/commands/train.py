@@ -5,7 +5,7 @@ from typing import Any
 
 import msgspec
 
-from modelwright.app.commands.ingest import into_log, source_paths
+from modelwright.app.commands.ingest import into_log, keep_history, source_paths
 from modelwright.app.tracking import track
 from modelwright.app.wiring import open_log, workspace_of
 from modelwright.control.controller import Controller
@@ -43,6 +43,7 @@ def train(system: System, progress: Any = lambda step: None, clock: Clock | None
         if system.source is not None or system.history:
             progress("reading the source")
             into_log(system, log, source_paths(system))
+        keep_history(system, log)
         progress("computing features")
         material = read_material(log, system)
         trainer = InProcessTrainer(system, material, workspace.releases, progress)
