@@ -3,7 +3,7 @@
 PYTHON ?= python3
 BIN := .venv/bin
 
-.PHONY: help setup demo test test-slow check bench docs clean
+.PHONY: help setup demo test test-slow check bench bench-features docs clean
 
 help:  ## this list
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 14
@@ -38,7 +38,10 @@ check: setup  ## format, lint, types, ranks
 	@$(BIN)/lint-imports
 
 bench: setup  ## our figures, with peers beside us on the same work
-	@$(BIN)/python -m benchmarks
+	@$(BIN)/python -m benchmarks serving imports
+
+bench-features: setup  ## history: offline beside DuckDB and a kernel by hand, beside Feast, and online; minutes
+	@$(BIN)/python -m benchmarks features
 
 docs: setup  ## what documents and docstrings claim in code, run
 	@$(BIN)/python -m pytest tests/unit/test_readme.py src README.md

@@ -1,4 +1,4 @@
-"""`python -m benchmarks [serving] [imports] [--json]`: run the subjects and print their tables."""
+"""`python -m benchmarks [serving] [imports] [features] [--json]`: run the subjects and print their tables."""
 
 import argparse
 import json
@@ -6,6 +6,7 @@ import os
 import platform
 import sys
 import tempfile
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -15,7 +16,8 @@ from rich.table import Table
 from benchmarks import imports
 from benchmarks.processes import fsync_ms, pinning
 
-SUBJECTS = ("serving", "imports")
+SUBJECTS = ("serving", "imports", "features")
+FEATURES = ("offline", "feast", "online", "scale")
 
 
 def main() -> int:
@@ -23,6 +25,12 @@ def main() -> int:
     options = argparse.ArgumentParser(prog="python -m benchmarks", description=__doc__)
     options.add_argument("subjects", nargs="*", help=f"of {', '.join(SUBJECTS)} (default: all)")
     options.add_argument("--json", action="store_true", help="print one JSON object instead of tables")
+    options.add_argument(
+        "--events", type=int, default=5_000_000, help="of the offline features work (default: %(default)s)"
+    )
+    options.add_argument(
+        "--part", action="append", choices=FEATURES, help="of features (default: all but scale, which takes minutes)"
+    )
     chosen = options.parse_args()
     if unknown := set(chosen.subjects) - set(SUBJECTS):
         options.error(f"no such subject: {', '.join(sorted(unknown))}; there are {', '.join(SUBJECTS)}")
@@ -37,6 +45,12 @@ def main() -> int:
         found["serving"] = _serving()
         console.print(_servers_table(found["serving"]))
         console.print(_parts_table(found["serving"]["in_process_us"]))
+    if "features" in subjects:
+        from benchmarks.features import tables
+
+        found["features"] = _features(chosen.part or FEATURES[:-1], chosen.events)
+        for table in tables.tables(found["features"]):
+            console.print(table)
     if chosen.json:
         print(json.dumps(found))
     return 0
@@ -69,6 +83,27 @@ def _serving() -> dict[str, Any]:
             "servers": servers,
             "in_process_us": inprocess.parts(done),
         }
+
+
+def _features(parts: Sequence[str], events: int) -> dict[str, Any]:
+    found: dict[str, Any] = {}
+    if "offline" in parts:
+        from benchmarks.features import offline
+
+        found["offline"] = offline.compare(events)
+    if "scale" in parts:
+        from benchmarks.features import offline
+
+        found["scale"] = [offline.scale(times * events) for times in (1, 2, 4)]
+    if "feast" in parts:
+        from benchmarks.features import retail
+
+        found["feast"] = retail.compare()
+    if "online" in parts:
+        from benchmarks.features import online
+
+        found["online"] = online.measure()
+    return found
 
 
 def _servers_table(found: dict[str, Any]) -> Table:

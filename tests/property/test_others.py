@@ -114,7 +114,9 @@ class Past:
         reader, encoder = KeyReader(self.contract, by), RowEncoder(self.contract, self.strings)
         values = [([row[name] for name in self.contract.names], row) for row in self.rows]
         found = [
-            (row[self.contract.time], row["_seq"], encoder.encode(own)) for own, row in values if reader.key(own) == key
+            (row[self.contract.time], row["_seq"], row.get("_live", False), encoder.encode(own))
+            for own, row in values
+            if reader.key(own) == key
         ]
         width = len(self.contract.names)
         return np.array(found, EVENT_ROW(width)), np.empty(0, OUTCOME_ROW(width))

@@ -22,7 +22,12 @@ def warm_up() -> None:
     sets = (agg.count_distinct, agg.distinct_ratio, agg.top_k)
     features |= {make.__name__: make("x", over="1h") for make in sets}
     features |= {"median": agg.quantile("x", 0.5, over="1h"), "recent": agg.ewm("x", half_life="1h")}
-    features |= {"count": agg.count(over="1h"), "idle": agg.time_since_last(), "known": agg.mean("y", over="1h")}
+    features |= {
+        "some": agg.count(over="1h", where="x > 0"),
+        "count": agg.count(over="1h"),
+        "idle": agg.time_since_last(),
+        "known": agg.mean("y", over="1h"),
+    }
     view = ViewSpec(event="Event", by=(), features=features)
     label = LabelColumn("y", "float")
     events = pa.table({"at": pa.array([datetime(2026, 1, 1, tzinfo=UTC)]), "x": [1.0], "_id": ["a"]})

@@ -19,7 +19,9 @@ from numpy.typing import NDArray
 
 Floats = NDArray[np.float64]
 Ints = NDArray[np.int64]
+Places = NDArray[np.int32]
 Marks = NDArray[np.uint8]
+Words = NDArray[np.uint64]
 
 F = TypeVar("F", bound=Callable[..., Any])
 settings: Any = numba.config

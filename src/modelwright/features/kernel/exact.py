@@ -120,9 +120,10 @@ def normalise(cells: Ints, digits: Ints) -> tuple[int, int, int]:
 @compiled
 def round_digits(digits: Ints, first: int, top: int) -> tuple[float, int]:
     """The 53-bit whole number and the power of two nearest to a magnitude above zero; ties go to the even one."""
-    head = U(digits[top])
+    head = rest = U(digits[top])
     length = 0
-    while (head >> U(length)) != U(0):
+    while rest != U(0):  # written so, it compiles to one instruction
+        rest >>= U(1)
         length += 1
     second = U(digits[top - 1]) if top - 1 >= first else U(0)
     third = U(digits[top - 2]) if top - 2 >= first else U(0)
@@ -133,11 +134,17 @@ def round_digits(digits: Ints, first: int, top: int) -> tuple[float, int]:
     while not beyond and i >= first:
         beyond = digits[i] != 0
         i -= 1
+    return nearest(leading, beyond), 32 * top + length - 53
+
+
+@compiled
+def nearest(leading: np.uint64, beyond: bool) -> float:
+    """The 53-bit whole number nearest to 64 leading bits, more following them if `beyond`; ties go to the even one."""
     whole = leading >> U(11)
-    rest = leading & U(0x7FF)
-    if rest > U(0x400) or (rest == U(0x400) and (beyond or (whole & U(1)) != U(0))):
+    cut = leading & U(0x7FF)
+    if cut > U(0x400) or (cut == U(0x400) and (beyond or (whole & U(1)) != U(0))):
         whole += U(1)
-    return float(whole), 32 * top + length - 53
+    return float(whole)
 
 
 @compiled
@@ -181,7 +188,12 @@ def read_deviation(sums: Ints, squares: Ints, n: int, digits: Ints, more: Ints, 
     if sign <= 0:
         return 0.0
     whole, position = round_digits(more, first, top)
-    power = position - 2 * SMALLEST
+    return root(whole, position - 2 * SMALLEST, n)
+
+
+@compiled
+def root(whole: float, power: int, n: int) -> float:
+    """The sample standard deviation of n values, from n S2 - S1**2 rounded to `whole * 2**power`."""
     if power & 1:
         whole *= 2.0
         power -= 1

@@ -1,64 +1,98 @@
-"""The offline host's loop: one aggregate over every key's sorted rows and sorted requests, on one thread."""
+"""The offline host's loop: one aggregate over the sorted rows and sorted requests of a share of the keys, on one thread.
+
+Windows are found once for all aggregates that share them. Aggregates that several windows can be read from at once have
+kernels of their own (`prefix`, `links`, `peaks`); what comes here is every other, and each key some of whose
+requests do not see all rows.
+"""
 
 import numpy as np
 
 from modelwright.features.kernel.compiled import Floats, Ints, Marks, compiled
-from modelwright.features.kernel.dispatch import RATE, apply, made, take_from
+from modelwright.features.kernel.dispatch import apply, made
 from modelwright.features.kernel.operations import SEES_ALL
 from modelwright.features.kernel.state import restart
 from modelwright.features.kernel.visible import hide, highest_so_far, successors
-from modelwright.features.kernel.window import newest, per_second, windows
+from modelwright.features.kernel.window import newest, windows
 
 
 @compiled
-def sweep(
-    op: int, parameter: float, over: int, step: int, most: int, minus: bool, inclusive: bool, times: Ints,
-    values: Floats, mask: Marks, seq: Ints, event: Ints, starts: Ints, at: Ints, limit: Ints, own: Floats,
-    request_starts: Ints, out: Floats,
+def frame(
+    times: Ints, starts: Ints, at: Ints, request_starts: Ints, over: int, step: int, inclusive: bool, first: int,
+    end: int, lo: Ints, hi: Ints,
 ) -> None:  # fmt: skip
-    """Answer all requests of all keys.
-
-    Rows of key g are `starts[g] : starts[g + 1]`, sorted by (time, sequence); its requests likewise, by time. `event`
-    is an outcome's event, or empty; `step` and `most` are 0 for none; `limit` is the sequence number a live
-    request was served at, else `SEES_ALL`. With `minus` an answer is the request's own value less the aggregate.
-    """
-    nothing = np.empty(0, np.int64)
-    first = len(nothing)  # 0; as a literal it would be a type of its own, and everything compiled twice
-    state = made(op, parameter)
-    for g in range(len(starts) - 1):
-        a, b = starts[g], starts[g + 1]
+    """The windows of the requests of the keys `first <= g < end`, counted from their key's first row; `step` 0 is none."""
+    for g in range(first, end):
         c, d = request_starts[g], request_starts[g + 1]
+        if c < d:
+            windows(times[starts[g] : starts[g + 1]], at[c:d], over, step, inclusive, lo[c:d], hi[c:d])
+
+
+@compiled
+def seen_whole(
+    seq: Ints, event: Ints, starts: Ints, limit: Ints, request_starts: Ints, hi: Ints, first: int, end: int,
+    whole: Marks,
+) -> None:  # fmt: skip
+    """Set `whole` to 0 for each key some of whose requests do not see all rows of their windows."""
+    for g in range(first, end):
+        a, b, c, d = starts[g], starts[g + 1], request_starts[g], request_starts[g + 1]
         if c == d:
             continue
-        lo = np.empty(d - c, np.int64)
-        hi = np.empty(d - c, np.int64)
-        windows(times[a:b], at[c:d], over, step, inclusive, lo, hi)
-        values_of_key = values[a:b] if len(values) > 0 else values
-        following = corrected = nothing
-        if len(event) > 0:
-            following = np.empty(b - a, np.int64)
-            corrected = successors(event[a:b], following)
-        if len(corrected) == 0 and _all_seen(seq[a:b], hi, limit[c:d]):
-            _cut(lo, hi, most)
-            restart(state)
-            state = apply(op, state, times[a:b], values_of_key, mask[a:b], first, lo, hi, at[c:d], parameter, out[c:d])
-        else:
-            state = _part_seen(
-                op, state, first, times[a:b], values_of_key, mask[a:b], seq[a:b], following, corrected, lo, hi, at[c:d],
-                parameter, most, limit[c:d], out[c:d],
-            )  # fmt: skip
-        if op == RATE:
-            per_second(at[c:d], over, step, out[c:d])
-    if minus:
-        take_from(own, out)
+        corrected = len(event) > 0 and len(successors(event[a:b], np.empty(b - a, np.int64))) > 0
+        whole[g] = not corrected and _all_seen(seq[a:b], hi[c:d], limit[c:d])
+
+
+@compiled
+def cut(request_starts: Ints, most: int, first: int, end: int, whole: Marks, lo: Ints, hi: Ints) -> None:
+    """Let the windows of keys that are `whole` begin at their newest `most` rows."""
+    for g in range(first, end):
+        if whole[g]:
+            c, d = request_starts[g], request_starts[g + 1]
+            _cut(lo[c:d], hi[c:d], most)
 
 
 @compiled
 def _cut(lo: Ints, hi: Ints, most: int) -> None:
-    """Let windows all of whose rows are seen begin at their newest `most`."""
     if most > 0:
         for r in range(len(lo)):
             lo[r] = max(lo[r], hi[r] - most)
+
+
+@compiled
+def sweep(
+    op: int, parameter: float, most: int, parts_only: bool, times: Ints, values: Floats, mask: Marks, seq: Ints, event: Ints,
+    starts: Ints, at: Ints, limit: Ints, request_starts: Ints, first: int, end: int, whole: Marks, lo: Ints, hi: Ints,
+    out: Floats,
+) -> None:  # fmt: skip
+    """Answer all requests of the keys `first <= g < end`, or with `parts_only` of those that are not `whole`.
+
+    Rows of key g are `starts[g] : starts[g + 1]`, sorted by (time, sequence); its requests likewise, by time. `event`
+    is an outcome's event, or empty; `limit` is the sequence number a live request was served at, else `SEES_ALL`. `lo`
+    and `hi` are each request's window, counted from its key's first row, and cut to `most` rows (0: not) where the key is
+    whole. `seq` is not read of keys that are whole.
+    """
+    nothing = np.empty(0, np.int64)
+    begin = len(nothing)  # 0; as a literal it would be a type of its own, and everything compiled twice
+    state = made(op, parameter)
+    for g in range(first, end):
+        a, b = starts[g], starts[g + 1]
+        c, d = request_starts[g], request_starts[g + 1]
+        if c == d or (parts_only and whole[g]):
+            continue
+        values_of_key = values[a:b] if len(values) > 0 else values
+        if whole[g]:
+            restart(state)
+            state = apply(
+                op, state, times[a:b], values_of_key, mask[a:b], begin, lo[c:d], hi[c:d], at[c:d], parameter, out[c:d]
+            )
+        else:
+            following = corrected = nothing
+            if len(event) > 0:
+                following = np.empty(b - a, np.int64)
+                corrected = successors(event[a:b], following)
+            state = _part_seen(
+                op, state, begin, times[a:b], values_of_key, mask[a:b], seq[a:b], following, corrected, lo[c:d], hi[c:d],
+                at[c:d], parameter, most, limit[c:d], out[c:d],
+            )  # fmt: skip
 
 
 @compiled
@@ -129,21 +163,3 @@ def _part_seen(
         state = apply(op, state, times, values, mask, first, whole_lo, whole_hi, at[chosen], parameter, answers)
         out[chosen] = answers
     return state
-
-
-@compiled
-def place_by_key(key: Ints, order: Ints, keys: int) -> tuple[Ints, Ints]:
-    """Stable counting sort of `order` by key; rows of key -1 are left out. Returns (rows, start of each key)."""
-    starts = np.zeros(keys + 1, np.int64)
-    for i in order:
-        if key[i] >= 0:
-            starts[key[i] + 1] += 1
-    for g in range(keys):
-        starts[g + 1] += starts[g]
-    rows = np.empty(starts[keys], np.int64)
-    free = starts.copy()
-    for i in order:
-        if key[i] >= 0:
-            rows[free[key[i]]] = i
-            free[key[i]] += 1
-    return rows, starts

@@ -9,7 +9,7 @@ from typing import Final
 
 import numpy as np
 
-from modelwright.features.kernel.compiled import Ints, Marks, compiled
+from modelwright.features.kernel.compiled import Ints, Marks, Places, compiled
 from modelwright.features.kernel.operations import SEES_ALL
 
 LONG_AGO: Final = -(2**62)
@@ -40,7 +40,7 @@ def successors(event: Ints, following: Ints) -> Ints:
 
 
 @compiled
-def too_late(times: Ints, live: Marks, key: Ints, keys: int, order: Ints, lateness: int) -> Marks:
+def too_late(times: Ints, live: Marks, key: Places, keys: int, order: Ints, lateness: int) -> Marks:
     """1 for each live row that is more than `lateness` older than the newest row of its key before it in `order`, the
     order of sequence numbers. Such a row is no row: nothing is measured against it.
     """
