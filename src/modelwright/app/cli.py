@@ -75,9 +75,9 @@ def parser() -> Parser:
         "--from",
         dest="start",
         type=_share,
-        default=0.2,
+        default=None,
         metavar="SHARE",
-        help="with --replay: the share of the file that is given as history (default 0.2)",
+        help="with --replay: the share of the file that is given as history (default 0.2, or more where outcomes come late)",
     )
     run.add_argument(
         "--once",
@@ -94,9 +94,9 @@ def parser() -> Parser:
         "--from",
         dest="start",
         type=_share,
-        default=0.2,
+        default=None,
         metavar="SHARE",
-        help="the share of the history that is given (default 0.2)",
+        help="the share of the history that is given (default 0.2, or more where outcomes come late)",
     )
 
     command("train", "one tracked candidate: data, fit, compile, gates, register", _train)

@@ -25,15 +25,15 @@ def test_a_constant_says_the_same_to_everyone():
 
 
 def test_the_last_outcome_is_looked_up():
-    runtime = LastOutcomeRuntime({"True": [0.1, 0.9], "False": [0.8, 0.2]}, [0.5, 0.5], NUMBER)
+    runtime = LastOutcomeRuntime({"True": [0.1, 0.9], "False": [0.8, 0.2]}, [0.5, 0.5], NUMBER, amounts=False)
     assert runtime.run(one(1, 0, np.nan)).tolist() == [[0.1, 0.9], [0.8, 0.2], [0.5, 0.5]]
-    runtime = LastOutcomeRuntime({"a": [1.0, 0.0]}, [0.5, 0.5], TEXT)
+    runtime = LastOutcomeRuntime({"a": [1.0, 0.0]}, [0.5, 0.5], TEXT, amounts=False)
     rows = Rows(np.zeros((3, 0)), (["a", "b", None],))
     assert runtime.run(rows).tolist() == [[1.0, 0.0], [0.5, 0.5], [0.5, 0.5]]
 
 
 def test_the_last_amount_is_repeated_and_else_the_median():
-    runtime = LastOutcomeRuntime({}, [3.0], NUMBER)
+    runtime = LastOutcomeRuntime({}, [3.0], NUMBER, amounts=True)
     assert runtime.run(one(1.5, np.nan)).tolist() == [1.5, 3.0]
 
 
