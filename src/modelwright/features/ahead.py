@@ -44,7 +44,7 @@ def outcomes_ahead(events: pa.Table, contract: Contract, label: LabelSpec) -> pa
     seq = events["_seq"].to_numpy() if "_seq" in events.column_names else np.arange(len(at_us))
     places = places[np.lexsort((seq[places], at_us[places]))]
     known = pa.array(at_us[places] + label.delay_us).cast(INSTANT)
-    asked = events.select([*label.by]).take(pa.array(places)).append_column(contract.time, known)
+    asked = pa.table({**{column: events[column].take(pa.array(places)) for column in label.by}, contract.time: known})
     found = compute([view_ahead(label, contract)], contract, None, events, asked)[label.name]
     outcomes = pa.table(
         {"_id": events["_id"].take(pa.array(places)), label.name: _as_label(found, label), "_known_at": known}

@@ -71,6 +71,8 @@ class LabelSpec(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
                 raise DeclarationError(
                     f"{where}: {contract.name} has no field {column!r}; its fields are {', '.join(contract.names)}"
                 )
+        if contract.time in by:
+            raise DeclarationError(f"{where}: no later event has the same {contract.time}; take it out of by=")
         if self.ahead.column is not None:
             self._check_kind(contract.field(self.ahead.column).kind, where)
         return msgspec.structs.replace(self, by=by)
