@@ -48,4 +48,6 @@ if __name__ == "__main__":
     found = invoices(Path(sys.argv[1]))
     found.to_parquet(sys.argv[2], index=False, compression="zstd")
     known = found["customer_id"].notna()
-    print(f"{len(found):,} invoices of {found['customer_id'].nunique():,} customers, {(~known).sum():,} of nobody known")
+    print(
+        f"{len(found):,} invoices of {found['customer_id'].nunique():,} customers, {(~known).sum():,} of nobody known"
+    )

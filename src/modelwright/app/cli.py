@@ -184,6 +184,8 @@ def _rehearse(options: argparse.Namespace) -> int:
     if options.json:
         _print_json(result)
         return 0
+    unknown = result.predictions - result.known
+    untold = f"; of {unknown:,} the outcome is not known, the figures are over the others" if unknown else ""
     console.print()
     figures(
         console,
@@ -192,7 +194,8 @@ def _rehearse(options: argparse.Namespace) -> int:
             ("  self-running", f"{number(result.self_running)}"),
             ("  frozen first model", number(result.frozen)),
             ("  baseline", number(result.baseline)),
-            ("predictions", f"{result.predictions:,}"),
+            ("from", result.begins[:16].replace("T", " ")),
+            ("predictions", f"{result.predictions:,}{untold}"),
             (
                 "trainings",
                 f"{result.trainings}: {result.promotions} promoted after the first, {result.rejections} rejected",

@@ -27,13 +27,18 @@ PERIODS = 26
 
 
 class RehearseResult(msgspec.Struct, kw_only=True):
-    """What `rehearse --json` prints. `metric` names the metric; figures are over what comes after `--from`."""
+    """What `rehearse --json` prints. `metric` names the metric; figures are over what comes after `--from`.
+
+    `begins` is when that is, `known` how many of the predictions have a known outcome: the figures are over those.
+    """
 
     metric: str
     frozen: float | None
     self_running: float | None
     baseline: float | None
+    begins: str
     predictions: int
+    known: int
     trainings: int
     promotions: int
     rejections: int
@@ -88,7 +93,9 @@ def result_of(
         frozen=None if frozen is None else replayed.figure(frozen),
         self_running=replayed.figure(replayed.said),
         baseline=None if baseline is None else replayed.figure(baseline),
+        begins=iso(int(material.examples.at_us[done.start])),
         predictions=done.ledger.predictions,
+        known=len(replayed.positions),
         trainings=kinds.count("trained"),
         promotions=kinds.count("promoted") - 1,
         rejections=kinds.count("rejected"),
@@ -119,6 +126,7 @@ def describe(system: System, at_us: Array, rows: int) -> dict[str, Any]:
         "name": system.name,
         "event": system.contract.name,
         "label": system.label.name,
+        "outcome": system.label.described,
         "model": describe_model(system.model),
         "description": system.contract.description,
         "history_from": iso(int(at_us[0])) if rows else None,

@@ -43,19 +43,25 @@ class LabelSpec(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
         return "classification" if self.kind in ("bool", "str") else "regression"
 
     @property
+    def known_after(self) -> str:
+        """How long after its event an outcome is known, as people write it."""
+        over_us = None if self.ahead is None else self.ahead.over_us
+        return duration_text(self.delay_us if over_us is None else over_us)
+
+    @property
     def described(self) -> str:
         """How the outcome comes to be known, in words.
 
         >>> Label.ahead(Aggregate(kind="count", over_us=86_400_000_000), by="card", kind=bool).described
         'whether count is above 0 over the 1d after the event, by card'
         """
-        if self.ahead is None or self.ahead.over_us is None:
-            return f"told, {duration_text(self.delay_us)} after the event"
+        if self.ahead is None:
+            return f"told, {self.known_after} after the event"
         column = f"({self.ahead.column})" if self.ahead.column else ""
         where = f" where {self.ahead.where}" if self.ahead.where else ""
         by = f", by {', '.join(self.by)}" if self.by else ", of all events"
         what = f"whether {self.ahead.kind}{column} is above 0" if self.kind == "bool" else f"{self.ahead.kind}{column}"
-        return f"{what} over the {duration_text(self.ahead.over_us)} after the event{where}{by}"
+        return f"{what} over the {self.known_after} after the event{where}{by}"
 
     def of(self, contract: Contract) -> "LabelSpec":
         """The label of that event: checked against its columns, the key filled in.

@@ -113,7 +113,7 @@ class System:
         if self.rollout.within_us <= label.delay_us:
             raise DeclarationError(
                 f"System({name}, rollout=): evidence may take {duration_text(self.rollout.within_us)}, and an outcome is "
-                f"known {duration_text(label.delay_us)} after its event, so no challenger could be promoted; give a "
+                f"known {label.known_after} after its event, so no challenger could be promoted; give a "
                 "longer within="
             )
         self.validation_us = duration_us(validation, f"System({name}, validation=)")

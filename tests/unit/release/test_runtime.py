@@ -64,3 +64,8 @@ heavy = {"onnxruntime", "pandas", "sklearn", "cloudpickle", "lightgbm", "mlflow"
 assert not heavy, heavy
 """
     subprocess.run([sys.executable, "-c", code], check=True)
+
+
+def test_a_class_nobody_has_seen_follow_another_is_still_one_of_classes():
+    runtime = LastOutcomeRuntime({}, [0.3, 0.7], NUMBER, amounts=False)  # no row to fit on had a last outcome
+    assert runtime.run(one(1.0, np.nan)).tolist() == [[0.3, 0.7], [0.3, 0.7]]
