@@ -74,6 +74,15 @@ def test_whoever_has_no_known_future_is_predicted_all_the_same(rehearsed):
     assert "whether count is above 0 over the 30d after the event where not cancelled, by customer_id" in page
 
 
+def test_a_rehearsal_of_nothing_but_the_last_month_has_no_figures_and_says_so(rehearsed, modelwright, tmp_path):
+    file, _ = rehearsed
+    done = modelwright("rehearse", file, "--from", "0.9", "--json", home=tmp_path)
+    assert done.code == 0, done.err
+    assert (done.json["known"], done.json["self_running"], done.json["frozen"]) == (0, None, None)
+    assert done.json["predictions"] == 688
+    assert "Too few outcomes came back" in Path(done.json["report"]).read_text()
+
+
 def test_outcomes_are_appended_once(rehearsed, modelwright):
     file, _ = rehearsed
     counts = [

@@ -185,7 +185,8 @@ def _rehearse(options: argparse.Namespace) -> int:
         _print_json(result)
         return 0
     unknown = result.predictions - result.known
-    untold = f"; of {unknown:,} the outcome is not known, the figures are over the others" if unknown else ""
+    over = f"the figures are over the other {result.known:,}" if result.known else "so there are no figures"
+    untold = f"; of {unknown:,} the outcome is not known, {over}" if unknown else ""
     console.print()
     figures(
         console,

@@ -140,11 +140,13 @@ def decision(row: JournalRow) -> dict[str, Any]:
     return {name: getattr(row, name) for name in ("seq", "at", "kind", "release", "summary", "evidence")}
 
 
-def _series(replayed: Replayed, frozen: Predictions | None, baseline: Predictions | None) -> dict[str, list[Any]]:
+def _series(replayed: Replayed, frozen: Predictions | None, baseline: Predictions | None) -> dict[str, Any]:
     at_us = replayed.at_us
+    series: dict[str, Any] = {"at": [], "n": [], "self_running": [], "frozen": [], "baseline": [], "until": None}
+    if not len(at_us):
+        return series
     edges = np.linspace(at_us[0], at_us[-1] + 1, BUCKETS + 1).astype(np.int64)
     cuts = np.searchsorted(at_us, edges)
-    series: dict[str, list[Any]] = {"at": [], "n": [], "self_running": [], "frozen": [], "baseline": []}
     for start, begin, end in zip(edges[:-1], cuts[:-1], cuts[1:], strict=True):
         if begin == end:
             continue
@@ -154,6 +156,7 @@ def _series(replayed: Replayed, frozen: Predictions | None, baseline: Prediction
         series["self_running"].append(replayed.figure(replayed.said, rows))
         series["frozen"].append(None if frozen is None else replayed.figure(frozen, rows))
         series["baseline"].append(None if baseline is None else replayed.figure(baseline, rows))
+    series["until"] = iso(int(at_us[-1]))
     return series
 
 
