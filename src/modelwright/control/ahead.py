@@ -23,6 +23,8 @@ from modelwright.spec.system import System
 NOTE = "label ahead"
 """The note that says how the log's outcomes were derived."""
 PAGE = 20_000
+MANY = 1_000
+"""More late events than this, such as a file ingested beside a run, are worked in by reading the whole log once."""
 
 Window = tuple[int, int, str]
 """When an event's outcome is known, its sequence number, its id."""
@@ -70,6 +72,7 @@ class Closing:
     def __init__(self, system: System, log: Log, since_us: int) -> None:
         label = system.label
         assert label.ahead is not None and system.contract.time is not None
+        self._system = system
         self._label = label
         self._log = log
         self._since_us = since_us
@@ -121,6 +124,7 @@ class Closing:
 
     def _catch_up(self, now_us: int) -> None:
         """Take note of what was written since the last step."""
+        late: list[EventRow] = []
         while rows := self._log.tail(self._cursor, PAGE):
             for row in rows:
                 if isinstance(row, EventRow):
@@ -128,8 +132,13 @@ class Closing:
                     self._head_us = max(self._head_us, min(row.at_us, now_us))
                     self._wait(row.at_us + self._label.delay_us, row.seq, row.id)
                     if row.at_us < self._closed_us:
-                        self._open_again(row)
+                        late.append(row)
             self._cursor = rows[-1].seq
+        if len(late) > MANY:
+            self._read_again()
+        else:
+            for row in late:
+                self._open_again(row)
 
     def _wait(self, known_us: int, seq: int, id: str) -> None:
         heapq.heappush(self._by_head if known_us <= self._since_us else self._by_clock, (known_us, seq, id))
@@ -144,3 +153,11 @@ class Closing:
         for row in events[(events["at"] < late.at_us) & (late.at_us < known_us) & (known_us <= self._closed_us)]:
             found = self._log.tail(int(row["seq"]) - 1, 1)[0]
             self._wait(int(row["at"]) + self._label.delay_us, found.seq, found.id)
+
+    def _read_again(self) -> None:
+        """Append what the whole log says of every window that has been closed."""
+        system = self._system
+        outcomes = outcomes_ahead(self._log.events(), system.contract, self._label, self._closed_us)
+        known_us = outcomes["_known_at"].cast(pa.int64()).to_numpy()
+        closed = (known_us <= self._head_us) | (known_us > self._since_us)
+        self._log.append_outcomes(outcomes.filter(pa.array(closed)))

@@ -28,16 +28,18 @@ def view_ahead(label: LabelSpec, contract: Contract) -> ViewSpec:
     return ViewSpec(event=contract.name, by=label.by, features={label.name: label.ahead})
 
 
-def outcomes_ahead(events: pa.Table, contract: Contract, label: LabelSpec) -> pa.Table:
+def outcomes_ahead(events: pa.Table, contract: Contract, label: LabelSpec, upto_us: int | None = None) -> pa.Table:
     """The outcomes that the events themselves tell: `_id`, a column named as the label, `_known_at`, in order of time.
 
     `events` has the contract's columns and `_id`; where it has `_seq`, that orders events of one time. A window that no
-    event is later than has not closed: it has no outcome yet. Nor has an event without a key, or over whose window the
-    aggregate is missing.
+    event is later than has not closed, and has no outcome yet; with `upto_us`, one whose outcome is known after it. Nor
+    has an event without a key, or over whose window the aggregate is missing.
     """
     assert contract.time is not None
     at_us = events[contract.time].cast(INSTANT).cast(pa.int64()).to_numpy()
-    whole = at_us <= (at_us.max() if len(at_us) else 0) - label.delay_us
+    if upto_us is None:
+        upto_us = int(at_us.max()) if len(at_us) else 0
+    whole = at_us <= upto_us - label.delay_us
     kinds = {field.name: str(field.kind) for field in contract.fields}
     (key,), _ = table.keys([events], label.by, ["events"], kinds)
     places = np.flatnonzero(whole & (key >= 0))

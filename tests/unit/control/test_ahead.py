@@ -7,6 +7,7 @@ import pytest
 
 import modelwright as mw
 from modelwright import agg
+from modelwright.control import ahead
 from modelwright.control.ahead import Closing, derive
 from modelwright.core.clock import SimulatedClock
 from modelwright.core.errors import WorkspaceError
@@ -109,6 +110,20 @@ def test_a_late_event_corrects_a_window_closed_live(log):
     pay(log, "late", 2)
     closing.close(8 * DAY)
     assert told(log) == [("p1", False, 3), ("p1", True, 3), ("other", False, 4), ("late", False, 4)]
+
+
+def test_many_late_events_are_worked_in_together(log, monkeypatch):
+    monkeypatch.setattr(ahead, "MANY", 2)
+    monkeypatch.setattr(Closing, "_open_again", lambda *_: pytest.fail("one by one"))
+    pay(log, "p1", 1)
+    pay(log, "p2", 1, card="b")
+    closing = Closing(system_of(), log, since_us=0)
+    closing.close(8 * DAY)
+    for number in range(3):
+        pay(log, f"late{number}", 2)
+    closing.close(8 * DAY)
+    assert told(log)[:2] == [("p1", False, 3), ("p2", False, 3)]
+    assert sorted(told(log)[2:]) == [(f"late{number}", False, 4) for number in range(3)] + [("p1", True, 3)]
 
 
 def test_a_restart_adds_nothing_and_goes_on(log):
