@@ -6,6 +6,7 @@ from datetime import datetime
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any
+from unittest.mock import patch
 
 import pyarrow as pa
 import pytest
@@ -14,6 +15,7 @@ from hypothesis import strategies as st
 
 import modelwright as mw
 from modelwright import agg
+from modelwright.control import ahead
 from modelwright.control.ahead import Closing, derive
 from modelwright.core.clock import SimulatedClock
 from modelwright.features.ahead import INSTANT, outcomes_ahead
@@ -184,16 +186,25 @@ STEPS = st.lists(
 )
 
 
-@settings(max_examples=60, deadline=None)
-@given(steps=STEPS, name=st.sampled_from(["again", "count", "sum", "both"]), most=st.sampled_from([1, 3, 1_000]))
-def test_windows_closed_live_end_as_they_do_in_bulk(steps, name, most):
+@settings(max_examples=40, deadline=None)
+@given(
+    steps=STEPS,
+    name=st.sampled_from(["again", "count", "sum", "both"]),
+    most=st.sampled_from([1, 3, 1_000]),
+    many=st.sampled_from([0, 2, 1_000]),
+)
+def test_windows_closed_live_end_as_they_do_in_bulk(steps, name, most, many):
     """Events in any order, the clock passing, restarts between: what is derived is what the whole log says."""
     declared, answer = LABELS[name]
     system = system_of(declared)
     label = system.label
     written, now = [], 0
     schema = LogSchema(CONTRACT, label.name, label.kind)
-    with TemporaryDirectory() as folder, Log.open(Workspace(Path(folder)), schema, SimulatedClock(0)) as log:
+    with (
+        patch.object(ahead, "MANY", many),
+        TemporaryDirectory() as folder,
+        Log.open(Workspace(Path(folder)), schema, SimulatedClock(0)) as log,
+    ):
         closing = Closing(system, log, since_us=-1)
         for step in steps:
             if step == "restart":

@@ -24,7 +24,7 @@ NOTE = "label ahead"
 """The note that says how the log's outcomes were derived."""
 PAGE = 20_000
 MANY = 1_000
-"""More late events than this, such as a file ingested beside a run, are worked in by reading the whole log once."""
+"""More new or late events at once than this, such as a file ingested beside a run, are not taken in one by one."""
 
 Window = tuple[int, int, str]
 """When an event's outcome is known, its sequence number, its id."""
@@ -126,13 +126,16 @@ class Closing:
         """Take note of what was written since the last step."""
         late: list[EventRow] = []
         while rows := self._log.tail(self._cursor, PAGE):
-            for row in rows:
-                if isinstance(row, EventRow):
+            events = [row for row in rows if isinstance(row, EventRow)]
+            if len(events) > MANY:
+                self._host.forget()
+            for row in events:
+                if len(events) <= MANY:
                     self._host.append_event(row.seq, row.at_us, row.values)
-                    self._head_us = max(self._head_us, min(row.at_us, now_us))
-                    self._wait(row.at_us + self._label.delay_us, row.seq, row.id)
-                    if row.at_us < self._closed_us:
-                        late.append(row)
+                self._head_us = max(self._head_us, min(row.at_us, now_us))
+                self._wait(row.at_us + self._label.delay_us, row.seq, row.id)
+                if row.at_us < self._closed_us and len(late) <= MANY:
+                    late.append(row)
             self._cursor = rows[-1].seq
         if len(late) > MANY:
             self._read_again()
@@ -161,3 +164,7 @@ class Closing:
         known_us = outcomes["_known_at"].cast(pa.int64()).to_numpy()
         closed = (known_us <= self._head_us) | (known_us > self._since_us)
         self._log.append_outcomes(outcomes.filter(pa.array(closed)))
+        self._by_clock = [window for window in self._by_clock if window[0] > self._closed_us]
+        self._by_head = [window for window in self._by_head if window[0] > min(self._head_us, self._closed_us)]
+        heapq.heapify(self._by_clock)
+        heapq.heapify(self._by_head)
