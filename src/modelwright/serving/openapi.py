@@ -11,9 +11,7 @@ from modelwright.serving.problems import Problem
 from modelwright.spec.contract import Contract
 
 
-def openapi(
-    name: str, contract: Contract, others: Sequence[Contract] = (), *, told: bool = True
-) -> dict[str, Any]:
+def openapi(name: str, contract: Contract, others: Sequence[Contract] = (), *, told: bool = True) -> dict[str, Any]:
     """OpenAPI 3.1, as a dictionary. `others` are the other events whose history is taken; `told`: outcomes are told, not
     read from later events."""
     structs = [contract.struct(), *(other.struct() for other in others)]

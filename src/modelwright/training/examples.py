@@ -197,7 +197,8 @@ def beginning(at_us: Array, first_known_us: Array, validation_us: int, share: fl
         except TrainingError:
             return 0
 
-    if share is not None or not 0 < plain < len(at_us) or fits(plain):
+    late = 2 * SMALLEST <= plain < len(at_us)  # rows enough, if only their outcomes were known
+    if share is not None or not late or fits(plain):
         return plain
     found = plain + bisect_left(range(plain, len(at_us)), max(wanted, 1), key=fits)
     return found if found < len(at_us) else plain

@@ -202,5 +202,9 @@ class TestBeginning:
     def test_what_is_asked_for_is_done(self):
         assert self.begins(150, share=0.2) == 200
 
+    def test_a_history_that_is_merely_short_stays_so(self):
+        at_us = self.at_us[:100]
+        assert beginning(at_us, at_us + 1, 7 * DAY, None) == 20
+
     def test_where_nothing_can_ever_be_trained_it_stays(self):
         assert self.begins(990) == 200
