@@ -90,6 +90,7 @@ class Closing:
         self._cursor = int(seq.max()) if len(seq) else 0
         self._by_clock: list[Window] = []
         self._by_head: list[Window] = []
+        self._late: list[EventRow] = []
         open_ = np.flatnonzero(at_us + label.delay_us > self._head_us)
         for place, id in zip(open_, ids.take(pa.array(open_)).to_pylist(), strict=True):
             self._wait(int(at_us[place]) + label.delay_us, int(seq[place]), id)
@@ -99,14 +100,12 @@ class Closing:
         self._catch_up(now_us)
         due = self._due(self._by_head, self._head_us, most)
         due += self._due(self._by_clock, now_us, most - len(due))
-        if due:
-            with self._log.write() as write:
-                for known_us, _, id in due:
-                    values = write.event_values(id)[2]
-                    if self._key(values) is not None:
-                        outcome = as_outcome(self._host.read(values, known_us)[0], self._label)
-                        if outcome is not None:
-                            write.outcome(id, outcome, known_us)
+        try:
+            self._write(due)
+        except BaseException:
+            for window in due:
+                self._wait(*window)
+            raise
         self._closed_us = max(self._closed_us, now_us if len(due) < most else due[-1][0])
         return len(due)
 
@@ -114,6 +113,17 @@ class Closing:
         """Close all of them."""
         while self.step(now_us):
             pass
+
+    def _write(self, due: list[Window]) -> None:
+        if not due:
+            return
+        with self._log.write() as write:
+            for known_us, _, id in due:
+                values = write.event_values(id)[2]
+                if self._key(values) is not None:
+                    outcome = as_outcome(self._host.read(values, known_us)[0], self._label)
+                    if outcome is not None:
+                        write.outcome(id, outcome, known_us)
 
     @staticmethod
     def _due(waiting: list[Window], upto_us: int, most: int) -> list[Window]:
@@ -124,7 +134,6 @@ class Closing:
 
     def _catch_up(self, now_us: int) -> None:
         """Take note of what was written since the last step."""
-        late: list[EventRow] = []
         while rows := self._log.tail(self._cursor, PAGE):
             events = [row for row in rows if isinstance(row, EventRow)]
             if len(events) > MANY:
@@ -134,14 +143,15 @@ class Closing:
                     self._host.append_event(row.seq, row.at_us, row.values)
                 self._head_us = max(self._head_us, min(row.at_us, now_us))
                 self._wait(row.at_us + self._label.delay_us, row.seq, row.id)
-                if row.at_us < self._closed_us and len(late) <= MANY:
-                    late.append(row)
+                if row.at_us < self._closed_us and len(self._late) <= MANY:
+                    self._late.append(row)
             self._cursor = rows[-1].seq
-        if len(late) > MANY:
+        if len(self._late) > MANY:
             self._read_again()
         else:
-            for row in late:
+            for row in self._late:
                 self._open_again(row)
+        self._late.clear()
 
     def _wait(self, known_us: int, seq: int, id: str) -> None:
         heapq.heappush(self._by_head if known_us <= self._since_us else self._by_clock, (known_us, seq, id))

@@ -126,6 +126,17 @@ def test_many_late_events_are_worked_in_together(log, monkeypatch):
     assert sorted(told(log)[2:]) == [(f"late{number}", False, 4) for number in range(3)] + [("p1", True, 3)]
 
 
+def test_what_could_not_be_written_is_tried_again(log, monkeypatch):
+    pay(log, "p1", 1)
+    closing = Closing(system_of(), log, since_us=0)
+    with monkeypatch.context() as full:
+        full.setattr(log, "write", lambda: (_ for _ in ()).throw(WorkspaceError("the disk is full")))
+        with pytest.raises(WorkspaceError):
+            closing.step(8 * DAY)
+    closing.close(8 * DAY)
+    assert told(log) == [("p1", False, 3)]
+
+
 def test_a_restart_adds_nothing_and_goes_on(log):
     pay(log, "p1", 1)
     Closing(system_of(), log, since_us=0).close(8 * DAY)
