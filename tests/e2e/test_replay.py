@@ -13,6 +13,7 @@ import sys
 import threading
 import time
 from contextlib import closing
+from datetime import UTC, datetime
 from pathlib import Path
 
 import msgspec
@@ -138,8 +139,8 @@ def test_a_replay_decides_what_the_rehearsal_decided(replayed):
     assert {name: replay[name] for name in same} == {name: rehearsal[name] for name in same}
 
 
-@pytest.mark.parametrize("name", ["disputes", "sales", "tickets"])
-def test_entities_texts_amounts_and_late_classes_replay_as_they_rehearse(declare, name):
+@pytest.mark.parametrize("name", ["disputes", "sales", "tickets", "returns"])
+def test_entities_texts_amounts_late_classes_and_labels_ahead_replay_as_they_rehearse(declare, name):
     file = declare(name)
     rehearsed = mw.load(file).rehearse()
     with Run(file, "--replay", str(file.with_name(f"{name}.csv")), "--once") as run:
@@ -148,6 +149,41 @@ def test_entities_texts_amounts_and_late_classes_replay_as_they_rehearse(declare
     said = json.loads(out)
     assert said["journal_sha256"] == rehearsed.journal_sha256
     assert (said["self_running"], said["frozen"]) == (rehearsed.self_running, rehearsed.frozen)
+
+
+def test_labels_ahead_are_read_by_the_running_system_itself(declare):
+    """Nobody tells them; a run that is killed and started again goes on, and none is doubled."""
+    file = declare("returns")
+    system = mw.load(file)
+
+    def counts(run):
+        said = run.ask("GET", "/console.json")
+        return said[1].get("counts", {}) if said else {}
+
+    with Run(file, port=free_port()) as run:
+        until(run.champion, "the first champion")
+        said = run.ask("POST", "/outcomes", {"id": "v1", "outcome": 1.0})
+        assert said[0] == 422
+        assert "spends is not told but read from later events (sum(spent) over the 2d after" in said[1]["detail"]
+        before = until(lambda: counts(run).get("outcomes"), "the outcomes of history")
+        # What comes now is later than the windows that the history left open: nothing followed in them.
+        now = datetime.now(UTC).isoformat()
+        visit = {"visit": "now", "guest": "g1", "at": now, "house": "h1", "spent": 2.0, "returned": False}
+        assert run.ask("POST", "/predict", visit)[0] == 200
+        until(lambda: counts(run).get("outcomes", 0) > before, "the windows of history to close")
+        os.kill(run.process.pid, signal.SIGKILL)
+        run.process.wait()
+    with Run(file, port=free_port()) as run:
+        until(run.champion, "the champion")
+        until(lambda: counts(run).get("events") == 901, "the log")
+        code, _, err = run.end(signal.SIGTERM)
+    assert code == 0, err
+    with closing(open_log(system, workspace_of(system), SystemClock(), readonly=True)) as log:
+        events, outcomes = log.events(), log.outcomes()
+    ids = outcomes["_id"].to_pylist()
+    known = [row["_id"] for row in events.to_pylist() if row["guest"] is not None and row["_id"] != "now"]
+    assert len(ids) == len(set(ids))
+    assert sorted(ids) == sorted(known)
 
 
 FRAGILE = '''

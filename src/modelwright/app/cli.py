@@ -75,9 +75,9 @@ def parser() -> Parser:
         "--from",
         dest="start",
         type=_share,
-        default=0.2,
+        default=None,
         metavar="SHARE",
-        help="with --replay: the share of the file that is given as history (default 0.2)",
+        help="with --replay: the share of the file that is given as history (default 0.2, or more where outcomes come late)",
     )
     run.add_argument(
         "--once",
@@ -94,9 +94,9 @@ def parser() -> Parser:
         "--from",
         dest="start",
         type=_share,
-        default=0.2,
+        default=None,
         metavar="SHARE",
-        help="the share of the history that is given (default 0.2)",
+        help="the share of the history that is given (default 0.2, or more where outcomes come late)",
     )
 
     command("train", "one tracked candidate: data, fit, compile, gates, register", _train)
@@ -184,6 +184,9 @@ def _rehearse(options: argparse.Namespace) -> int:
     if options.json:
         _print_json(result)
         return 0
+    unknown = result.predictions - result.known
+    over = f"the figures are over the other {result.known:,}" if result.known else "so there are no figures"
+    untold = f"; of {unknown:,} the outcome is not known, {over}" if unknown else ""
     console.print()
     figures(
         console,
@@ -192,7 +195,8 @@ def _rehearse(options: argparse.Namespace) -> int:
             ("  self-running", f"{number(result.self_running)}"),
             ("  frozen first model", number(result.frozen)),
             ("  baseline", number(result.baseline)),
-            ("predictions", f"{result.predictions:,}"),
+            ("from", result.begins[:16].replace("T", " ")),
+            ("predictions", f"{result.predictions:,}{untold}"),
             (
                 "trainings",
                 f"{result.trainings}: {result.promotions} promoted after the first, {result.rejections} rejected",

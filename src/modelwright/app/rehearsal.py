@@ -27,13 +27,18 @@ PERIODS = 26
 
 
 class RehearseResult(msgspec.Struct, kw_only=True):
-    """What `rehearse --json` prints. `metric` names the metric; figures are over what comes after `--from`."""
+    """What `rehearse --json` prints. `metric` names the metric; figures are over what comes after `--from`.
+
+    `begins` is when that is, `known` how many of the predictions have a known outcome: the figures are over those.
+    """
 
     metric: str
     frozen: float | None
     self_running: float | None
     baseline: float | None
+    begins: str
     predictions: int
+    known: int
     trainings: int
     promotions: int
     rejections: int
@@ -88,7 +93,9 @@ def result_of(
         frozen=None if frozen is None else replayed.figure(frozen),
         self_running=replayed.figure(replayed.said),
         baseline=None if baseline is None else replayed.figure(baseline),
+        begins=iso(int(material.examples.at_us[done.start])),
         predictions=done.ledger.predictions,
+        known=len(replayed.positions),
         trainings=kinds.count("trained"),
         promotions=kinds.count("promoted") - 1,
         rejections=kinds.count("rejected"),
@@ -119,6 +126,7 @@ def describe(system: System, at_us: Array, rows: int) -> dict[str, Any]:
         "name": system.name,
         "event": system.contract.name,
         "label": system.label.name,
+        "outcome": system.label.described,
         "model": describe_model(system.model),
         "description": system.contract.description,
         "history_from": iso(int(at_us[0])) if rows else None,
@@ -132,11 +140,13 @@ def decision(row: JournalRow) -> dict[str, Any]:
     return {name: getattr(row, name) for name in ("seq", "at", "kind", "release", "summary", "evidence")}
 
 
-def _series(replayed: Replayed, frozen: Predictions | None, baseline: Predictions | None) -> dict[str, list[Any]]:
+def _series(replayed: Replayed, frozen: Predictions | None, baseline: Predictions | None) -> dict[str, Any]:
     at_us = replayed.at_us
+    series: dict[str, Any] = {"at": [], "n": [], "self_running": [], "frozen": [], "baseline": [], "until": None}
+    if not len(at_us):
+        return series
     edges = np.linspace(at_us[0], at_us[-1] + 1, BUCKETS + 1).astype(np.int64)
     cuts = np.searchsorted(at_us, edges)
-    series: dict[str, list[Any]] = {"at": [], "n": [], "self_running": [], "frozen": [], "baseline": []}
     for start, begin, end in zip(edges[:-1], cuts[:-1], cuts[1:], strict=True):
         if begin == end:
             continue
@@ -146,6 +156,7 @@ def _series(replayed: Replayed, frozen: Predictions | None, baseline: Prediction
         series["self_running"].append(replayed.figure(replayed.said, rows))
         series["frozen"].append(None if frozen is None else replayed.figure(frozen, rows))
         series["baseline"].append(None if baseline is None else replayed.figure(baseline, rows))
+    series["until"] = iso(int(at_us[-1]))
     return series
 
 

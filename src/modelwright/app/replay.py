@@ -1,8 +1,9 @@
 """A history file played through the running system over HTTP, on the file's own clock.
 
 Each event is asked for at its time, each outcome told when it becomes known and before any later event, as is each row
-of the other events that have a declared source; and the controller decides at the same moments a rehearsal would. The
-replay waits while a training is under way, so that the data's clock never outruns it.
+of the other events that have a declared source; and the controller decides at the same moments a rehearsal would.
+Outcomes that are read from later events are not told: the system closes their windows at those moments. The replay
+waits while a training is under way, so that the data's clock never outruns it.
 """
 
 import heapq
@@ -19,12 +20,15 @@ import pyarrow.compute as pc
 from modelwright.app.client import Connection
 from modelwright.core.clock import iso
 from modelwright.core.errors import DataError
+from modelwright.features.ahead import outcomes_ahead
 from modelwright.ingest.convert import TIMESTAMP
 from modelwright.ingest.files import Batch, checked_batches
 from modelwright.lake.log import Log
 from modelwright.lake.rows import LogSchema
 from modelwright.spec.contract import Contract
 from modelwright.spec.system import System
+from modelwright.stats.predictions import Array
+from modelwright.training.examples import FIRST_SHARE, NEVER, beginning
 
 AT_ONCE = 1_000
 """Outcomes, or rows of another event, that are sent in one request at most."""
@@ -63,21 +67,25 @@ class History:
     """A file's events in time order and its outcomes in the order they became known, and the rows of the other
     events whose sources the system declares; the first `start` events are given."""
 
-    def __init__(self, system: System, path: Path, share: float) -> None:
+    def __init__(self, system: System, path: Path, share: float | None) -> None:
         assert system.contract.time is not None
         self._system = system
         batches: list[Batch] = list(checked_batches(path, system.contract, system.label))
         events = pa.concat_tables([batch.events for batch in batches]) if batches else None
         if events is None or not events.num_rows:
             raise DataError(f"{path} holds no events that fit {system.contract.name}")
-        if all(batch.outcomes is None for batch in batches):
+        if system.label.ahead is None and all(batch.outcomes is None for batch in batches):
             raise DataError(f"{path} has no column {system.label.name!r}; a replay needs the outcomes")
         digests = np.array([digest for batch in batches for digest in batch.digests], dtype=object)
         order = np.argsort(events[system.contract.time].cast(pa.int64()).to_numpy(), kind="stable")
         self.events = events.take(pa.array(order))
         self.digests = digests[order]
         self.at_us = self.events[system.contract.time].cast(pa.int64()).to_numpy()
-        outcomes = pa.concat_tables([batch.outcomes for batch in batches if batch.outcomes is not None])
+        outcomes = (
+            pa.concat_tables([batch.outcomes for batch in batches if batch.outcomes is not None])
+            if system.label.ahead is None
+            else outcomes_ahead(self.events, system.contract, system.label)
+        )
         known = outcomes["_known_at"].cast(pa.int64()).to_numpy()
         order = np.argsort(known, kind="stable")
         self.outcomes = outcomes.take(pa.array(order))
@@ -87,17 +95,31 @@ class History:
             OtherEvents(contract, sources[contract.name].paths(system.home) if contract.name in sources else [])
             for contract in system.others
         ]
-        self.start = int(len(self.at_us) * share)
+        self.start = beginning(self.at_us, self._first_known_us(), system.validation_us, share)
         if not 0 < self.start < len(self.at_us):
+            share = FIRST_SHARE if share is None else share
             raise DataError(f"{path}: {len(self.at_us)} events leave nothing to replay from {share:g} on")
 
     def __len__(self) -> int:
         return len(self.at_us)
 
+    def _first_known_us(self) -> Array:
+        """[n] when the first outcome of each event becomes known; NEVER where none does."""
+        first = np.full(len(self.events), NEVER, dtype=np.int64)
+        places = pc.index_in(self.outcomes["_id"], value_set=self.events["_id"].combine_chunks())
+        known = self.known_us[::-1]
+        places = np.asarray(places)[::-1]
+        there = self.outcomes[self._system.label.name].is_valid().to_numpy()[::-1]
+        first[places[there]] = known[there]
+        return first
+
     def give(self, log: Log) -> None:
-        """Put the given part into the log as history."""
+        """Put the given part into the log as history; outcomes that are read from later events follow from it."""
         begin_us = int(self.at_us[self.start])
         log.append_events(self.events.slice(0, self.start), self.digests[: self.start].tolist())
+        if self._system.label.ahead is not None:
+            log.drain()
+            return
         given = pc.and_(
             pc.less_equal(self.outcomes["_known_at"].cast(pa.int64()), begin_us),
             pc.is_in(self.outcomes["_id"], value_set=self.events["_id"].slice(0, self.start).combine_chunks()),
@@ -163,18 +185,25 @@ def play(
     check_us: int,
     decide: Callable[[int, int], None],
     stop: Callable[[], bool] = lambda: False,
+    close: Callable[[int], None] | None = None,
 ) -> int:
     """Send everything that follows; before the first request past a decision point, `decide(its time, position)`.
 
     Each path has a connection of its own: what is known by the time of an event is sent just before it, so that serving
-    works all off together. Returns the position reached, the number of events where it was played to the end.
+    works all off together. With `close`, outcomes are not told: `close(time)` appends what is known by then. Returns the
+    position reached, the number of events where it was played to the end.
     """
     asked = Connection(address)
     connections: dict[str, Connection] = {}
     told: dict[str, list[bytes]] = {}
     next_us = (int(history.at_us[history.start]) // check_us + 1) * check_us
+    known_us: int | None = None
 
     def flush(event: bytes | None) -> None:
+        nonlocal known_us
+        if close is not None and known_us is not None:
+            close(known_us)
+            known_us = None
         waiting = []
         for path, sent in told.items():
             body = sent[0] if len(sent) == 1 else b"[" + b",".join(sent) + b"]"
@@ -206,6 +235,9 @@ def play(
                 next_us = max(next_us // check_us + 1, at_us // check_us + 1) * check_us
             if is_event:
                 flush(body)
+                continue
+            if close is not None and path == "/outcomes":
+                known_us = at_us
                 continue
             told.setdefault(path, []).append(body)
             if len(told[path]) >= AT_ONCE:

@@ -185,6 +185,11 @@ def _sentence(data: Mapping[str, Any], verdict: Verdict) -> str:
 def _notes(data: Mapping[str, Any], verdict: Verdict) -> Iterator[str]:
     summary, metric, series = data["summary"], data["metric"], data["series"]
     ours, frozen, baseline = summary["self_running"], summary["frozen"], summary["baseline"]
+    if summary["known"] < summary["predictions"]:
+        yield (
+            f"For {_count(summary['predictions'] - summary['known'], 'prediction')} there is no truth yet, or never: the "
+            f"figures are over the other {summary['known']:,}. The outcome is {data['system']['outcome']}."
+        )
     if verdict == "behind":
         yield "Retraining did not pay on this history."
     if not summary["promotions"]:
@@ -258,7 +263,8 @@ def _colophon(data: Mapping[str, Any]) -> Iterator[str]:
     if system["description"]:
         yield f"{escape(str(system['description']))} "
     yield f"Predicts <b>{escape(str(system['label']))}</b> of each <b>{escape(str(system['event']))}</b> with "
-    yield f"<code>{escape(str(system['model']))}</code>. History from {_day(system['history_from'])} to "
+    yield f"<code>{escape(str(system['model']))}</code>. The outcome is {escape(str(system['outcome']))}. "
+    yield f"History from {_day(system['history_from'])} to "
     yield f"{_day(system['history_to'])}; scored from {_day(data['period']['from'])} to {_day(data['period']['to'])}.</p></div>"
     yield "<div><h2>Reproduce it</h2><p>On the same machine and history the same journal comes out, to the last bit:</p>"
     yield "<pre><code>modelwright rehearse system.py</code></pre>"

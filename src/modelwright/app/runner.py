@@ -19,6 +19,7 @@ from modelwright.app.state import StateBoard
 from modelwright.app.terminal import decision_line
 from modelwright.app.tracking import track
 from modelwright.app.trainer_process import TrainerProcess
+from modelwright.control.ahead import Closing
 from modelwright.control.controller import Controller
 from modelwright.core.clock import Clock, iso
 from modelwright.core.errors import WorkspaceError
@@ -80,6 +81,7 @@ class Runner:
         self._seen = 0
         self._drains = True
         self._told: dict[str, float] = {}
+        self._closing: Closing | None = None
         self.rows: list[JournalRow] = []
         classes = (False, True) if system.label.kind == "bool" else ("",) if system.label.kind == "str" else ()
         self.reader = LogReader(log, system.metric.name, classes, on_event)
@@ -96,8 +98,9 @@ class Runner:
         self._trainer.start()
         self.server.start()
         others = "".join(f", /events/{contract.name}" for contract in self._system.others)
+        outcomes = ", /outcomes" if self._system.label.ahead is None else ""
         self._console.print(
-            f"[bold]{self._system.name}[/]  ·  {self.server.address}/  ·  POST /predict, /events{others}, /outcomes",
+            f"[bold]{self._system.name}[/]  ·  {self.server.address}/  ·  POST /predict, /events{others}{outcomes}",
             soft_wrap=True,
         )
         return self
@@ -115,6 +118,21 @@ class Runner:
         """What is going on, for whoever looks."""
         self.board.phase, self.board.message = phase, message
         self.publish(force=True)
+
+    def read_ahead(self, since_us: int) -> None:
+        """Where outcomes are read from later events: derive those that history tells, and watch from `since_us` on."""
+        if self._system.label.ahead is not None:
+            self._closing = Closing(self._system, self._log, since_us)
+
+    def close_some(self, now_us: int) -> None:
+        """Append the outcomes of windows that have closed, a bounded number at a time."""
+        if self._closing is not None:
+            self._closing.step(now_us)
+
+    def close_all(self, now_us: int) -> None:
+        """The same without a bound: a replay's clock waits for it."""
+        if self._closing is not None:
+            self._closing.close(now_us)
 
     def begin(self) -> None:
         """Bring up the first champion where there is none, and serve it."""

@@ -26,8 +26,9 @@ class System(Declaration):
 
         return train(self)
 
-    def rehearse(self, *, start: float = 0.2) -> Any:
-        """Backtest the whole system on its history, from that share of the events on; returns the figures."""
+    def rehearse(self, *, start: float | None = None) -> Any:
+        """Backtest the whole system on its history, from that share of the events on (by default a fifth, or more where
+        outcomes come late); returns the figures."""
         from modelwright.app.commands.rehearse import rehearse
 
         return rehearse(self, start=start)

@@ -25,7 +25,7 @@ from modelwright.release.folder import Release
 from modelwright.spec.system import System
 from modelwright.stats.predictions import Predictions
 from modelwright.training.baseline import class_order
-from modelwright.training.examples import NEVER
+from modelwright.training.examples import FIRST_SHARE, NEVER, beginning
 
 BLOCK = 4_096
 
@@ -106,16 +106,17 @@ class Rehearsal:
         self._served: dict[str, int] = {}
         self._rows: list[JournalRow] = []
 
-    def run(self, start_share: float) -> Rehearsed:
-        """Replay what follows the first `start_share` of the events (0.2 = the first fifth is given).
+    def run(self, start_share: float | None) -> Rehearsed:
+        """Replay what follows the first `start_share` of the events (0.2 = the first fifth is given); see `beginning`.
 
         Raises `TrainingError` where the given part is too short to begin with.
         """
         examples = self._material.examples
         total = len(examples)
-        start = int(total * start_share)
+        start = beginning(examples.at_us, examples.first_known_us, self._system.validation_us, start_share)
         if not 0 < start < total:
-            raise TrainingError(f"{total} events leave nothing to rehearse from {start_share:g} on; bring more history")
+            share = FIRST_SHARE if start_share is None else start_share
+            raise TrainingError(f"{total} events leave nothing to rehearse from {share:g} on; bring more history")
         clock = SimulatedClock(int(examples.at_us[start]))
         self._tell(start, total, self._controller.start(clock.now_us()))
         if self._journal.pointer().champion is None:

@@ -126,6 +126,11 @@ def check(raw: Raw, path: Path, contract: Contract, label: LabelSpec | None, see
         )
         faults += wrong
     outcome = None
+    if label is not None and label.ahead is not None and label.name in raw.table.column_names:
+        raise DataError(
+            f"{path.name} has a column {label.name!r}, and the label of that name is read from later events; drop the "
+            "column, or give Label.ahead another name="
+        )
     if label is not None and label.name in raw.table.column_names:
         as_field = Field(name=label.name, kind=label.kind, column=label.name, nullable=True)
         outcome, wrong = convert(raw.table.column(label.name), as_field)

@@ -13,6 +13,8 @@ LEQ = 0
 SUM = 1
 IDENTITY = ("regression", "regression_l1", "huber", "fair", "quantile", "mape")
 EXPONENTIAL = ("poisson", "gamma", "tweedie")
+LANES = 8
+"""As many float64 numbers as the widest registers hold."""
 
 
 class Unsupported(Exception):
@@ -131,6 +133,14 @@ def convert_lightgbm_exactly(scope: Any, operator: Any, container: Any) -> None:
         container.add_initializer(unique, kind, shape, values)
         return unique
 
+    def alone(kind: str, value: str) -> str:
+        # The runtime works such a function out for several numbers at once and for the rest one by one, and the two
+        # differ in the last bit. A row of `LANES` equal numbers leaves no rest: a row's answer does not depend on how
+        # many are asked with it.
+        repeated = node("Tile", [value, constant("lanes", TensorProto.INT64, [2], [1, LANES])], [name("repeated")])
+        every = node(kind, [repeated], [name(kind.lower())])
+        return node("Gather", [every, constant("first", TensorProto.INT64, [1], [0])], [name("one")], axis=1)
+
     given = node("Cast", [operator.inputs[0].full_name], [name("doubles")], to=TensorProto.DOUBLE)
     raw = node(
         "TreeEnsemble", [given], [name("raw")], op_domain="ai.onnx.ml", op_version=3, **forest.attributes(per_round)
@@ -139,13 +149,13 @@ def convert_lightgbm_exactly(scope: Any, operator: Any, container: Any) -> None:
     if classes is None:
         if objective not in (*IDENTITY, *EXPONENTIAL) or "sqrt" in settings:
             raise Unsupported(f"objective {dump['objective']!r}")
-        value = node("Exp", [raw], [name("amount")]) if objective in EXPONENTIAL else raw
+        value = alone("Exp", raw) if objective in EXPONENTIAL else raw
         node("Cast", [value], [operator.outputs[0].full_name], to=TensorProto.DOUBLE)
         return
     if objective == "binary":
         slope = next((float(item.partition(":")[2]) for item in settings if item.startswith("sigmoid:")), 1.0)
         scaled = node("Mul", [raw, constant("slope", TensorProto.DOUBLE, [1], [slope])], [name("scaled")])
-        positive = node("Sigmoid", [scaled], [name("positive")])
+        positive = alone("Sigmoid", scaled)
         negative = node("Sub", [constant("one", TensorProto.DOUBLE, [1], [1.0]), positive], [name("negative")])
         probabilities = node("Concat", [negative, positive], [operator.outputs[1].full_name], axis=1)
     elif objective == "multiclass":

@@ -25,6 +25,7 @@ def card(manifest: Manifest, contract: Contract, verdicts: Sequence[Verdict], ba
         "## Material",
         "",
         f"- {manifest.rows:,} rows from {iso(manifest.trained_from_us)} to {iso(manifest.trained_until_us)}",
+        f"- the outcome is {label.described}",
         f"- data version {manifest.data_version}",
         f"- {len(manifest.inputs)} inputs: {', '.join(column.name for column in manifest.inputs) or 'none'}",
         *(

@@ -81,8 +81,10 @@ class ConstantRuntime:
 class LastOutcomeRuntime:
     """As it was last time: the answer looked up by the last known outcome. A baseline, and often a hard one."""
 
-    def __init__(self, table: dict[str, list[float]], otherwise: list[float], columns: tuple[InputColumn, ...]) -> None:
-        self._amounts = not table
+    def __init__(
+        self, table: dict[str, list[float]], otherwise: list[float], columns: tuple[InputColumn, ...], *, amounts: bool
+    ) -> None:
+        self._amounts = amounts
         self._table = {key: np.array(value) for key, value in table.items()}
         self._otherwise = np.array(otherwise[0] if self._amounts else otherwise)
         self._is_text = columns[0].kind == "text"
@@ -144,4 +146,4 @@ def open_runtime(manifest: Manifest, data: bytes) -> Runtime:
     answers = msgspec.json.decode(data)
     if manifest.runtime == "constant":
         return ConstantRuntime(answers["otherwise"], amounts=not manifest.classes)
-    return LastOutcomeRuntime(answers["table"], answers["otherwise"], manifest.inputs)
+    return LastOutcomeRuntime(answers["table"], answers["otherwise"], manifest.inputs, amounts=not manifest.classes)

@@ -404,8 +404,15 @@ class Dataplane:
     def outcome_of(self, body: OutcomeBody) -> Outcome:
         """An outcome's value and time, checked against the label.
 
-        Raises `ContractError` for a value that is not of the label's kind or a time ahead of the clock.
+        Raises `ContractError` for a value that is not of the label's kind, a time ahead of the clock, and where
+        outcomes are read from later events.
         """
+        if self.label.ahead is not None:
+            raise ContractError(
+                f"outcome: {self.label.name} is not told but read from later events ({self.label.described}); send the "
+                "events",
+                "outcome",
+            )
         try:
             value: Any = msgspec.convert(body.outcome, _PYTHON[self.label.kind])
         except msgspec.ValidationError as error:

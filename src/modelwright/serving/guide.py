@@ -8,6 +8,7 @@ import msgspec
 
 from modelwright.serving.openapi import openapi
 from modelwright.spec.contract import Contract, Field
+from modelwright.spec.label import LabelSpec
 
 _STYLE = """
 :root{color-scheme:light dark;--ink:#16161d;--dim:#6b6b76;--line:#e4e4e0;--paper:#fcfcfa;--tint:#0f766e}
@@ -22,8 +23,9 @@ th{color:var(--dim);font-weight:500}
 _EXAMPLE: dict[str, Any] = {"float": 12.5, "int": 3, "bool": True, "str": "text", "time": "2026-01-31T12:00:00Z"}
 
 
-def guide(name: str, contract: Contract, others: Sequence[Contract] = ()) -> bytes:
+def guide(name: str, contract: Contract, label: LabelSpec, others: Sequence[Contract] = ()) -> bytes:
     """The page as UTF-8. `others` are the other events whose history is taken."""
+    told = label.ahead is None
     history = "".join(
         f'{_members(other)}<p>{escape(other.description)}</p><pre>curl -X POST "$URL/events/{escape(other.name)}" '
         f"-d '{_body(other)}'</pre>"
@@ -31,11 +33,12 @@ def guide(name: str, contract: Contract, others: Sequence[Contract] = ()) -> byt
     )
     routes = "".join(
         f"<tr><td><code>{escape(method.upper())} {escape(path)}</code></td><td>{escape(what['summary'])}</td></tr>"
-        for path, methods in openapi(name, contract, others)["paths"].items()
+        for path, methods in openapi(name, contract, others, told=told)["paths"].items()
         for method, what in methods.items()
     )
     title = escape(name)
-    outcome = escape("""curl -X POST "$URL/outcomes" -d '{"id":"the event\'s id","outcome":...}'""")
+    command = escape("""curl -X POST "$URL/outcomes" -d '{"id":"the event\'s id","outcome":...}'""")
+    outcome = f"<pre>{command}</pre>" if told else f"<p>Nobody has to: it is {escape(label.described)}.</p>"
     page = f"""<!doctype html><html lang="en"><head><meta charset="utf-8"><title>{title}: API</title>
 <meta name="viewport" content="width=device-width"><style>{_STYLE}</style></head><body>
 <h1>{title}</h1><p>{escape(contract.description)}</p>
@@ -44,7 +47,7 @@ def guide(name: str, contract: Contract, others: Sequence[Contract] = ()) -> byt
 <a href="openapi.json">openapi.json</a>; the console is <a href="./">here</a>.</p>
 {_members(contract)}
 <h2>Predict</h2><pre>curl -X POST "$URL/predict" -d '{_body(contract)}'</pre>
-<h2>Tell what became of it</h2><pre>{outcome}</pre>
+<h2>Tell what became of it</h2>{outcome}
 {history}
 </body></html>"""
     return page.encode()

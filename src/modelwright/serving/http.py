@@ -93,6 +93,7 @@ class HttpApp:
         self._told = ("", 0.0)
         self._latency = Latency()
         self._responses: dict[tuple[str, int], int] = {}
+        told = plane.label.ahead is None
         self._get: dict[str, Callable[[], tuple[int, bytes, bytes]]] = {
             "/healthz": lambda: (200, b"application/json", b'{"alive":true}'),
             "/readyz": self._ready,
@@ -104,10 +105,10 @@ class HttpApp:
             "/openapi.json": lambda: (
                 200,
                 b"application/json",
-                self._encode(openapi(name, plane.contract, plane.others)),
+                self._encode(openapi(name, plane.contract, plane.others, told=told)),
             ),
         }
-        described = guide(name, plane.contract, plane.others)
+        described = guide(name, plane.contract, plane.label, plane.others)
         self._get["/docs"] = lambda: (200, b"text/html; charset=utf-8", described)
         for path, (kind, page) in (pages or {}).items():
             self._get[path] = lambda kind=kind, page=page: (200, kind, page())  # type: ignore[misc]  # bound per route

@@ -11,8 +11,9 @@ from modelwright.serving.problems import Problem
 from modelwright.spec.contract import Contract
 
 
-def openapi(name: str, contract: Contract, others: Sequence[Contract] = ()) -> dict[str, Any]:
-    """OpenAPI 3.1, as a dictionary. `others` are the other events whose history is taken."""
+def openapi(name: str, contract: Contract, others: Sequence[Contract] = (), *, told: bool = True) -> dict[str, Any]:
+    """OpenAPI 3.1, as a dictionary. `others` are the other events whose history is taken; `told`: outcomes are told, not
+    read from later events."""
     structs = [contract.struct(), *(other.struct() for other in others)]
     (answer, accepted, outcome, problem, event, *of_others), parts = msgspec.json.schema_components(
         [Answer, Accepted, OutcomeBody, Problem, *structs], ref_template="#/components/schemas/{name}"
@@ -53,7 +54,7 @@ def openapi(name: str, contract: Contract, others: Sequence[Contract] = ()) -> d
                 f"/events/{other.name}": post(f"Log rows of {other.name}, history for predictions", body, accepted, 409)
                 for other, body in zip(others, of_others, strict=True)
             },
-            "/outcomes": post("Tell what became of events", outcome, accepted, 404),
+            **({"/outcomes": post("Tell what became of events", outcome, accepted, 404)} if told else {}),
             "/healthz": get("Is the process alive"),
             "/readyz": get("Can it answer, and with which release"),
             "/metrics": get("Prometheus metrics"),

@@ -6,7 +6,7 @@ from datetime import timedelta
 from pathlib import Path
 from typing import Any, TypeVar
 
-from modelwright.core.durations import duration_us
+from modelwright.core.durations import duration_text, duration_us
 from modelwright.core.errors import DeclarationError
 from modelwright.spec.contract import Contract, Field
 from modelwright.spec.event import contract_of
@@ -24,6 +24,8 @@ SETTINGS = (
     "validation", "check", "seed",
 )  # fmt: skip
 NOT_BUILT = frozenset({"prepare", "decide", "ask", "sink", "optimize", "alerts", "budget"})
+SHADOW_US = duration_us("14d")
+"""How long the evidence about a challenger may take where no rollout is declared, or twice the label's delay."""
 RESERVED_INPUTS = frozenset({"id", "release"})
 
 
@@ -34,8 +36,8 @@ class System:
     - `event`: a class decorated with `@mw.event`; `source`: where its history comes from (`source.files(...)`).
     - `features`: `FeatureView`s over that event, or over other events that have the view's key in common with it;
       `history={Login: source.files(...)}`: where rows of the others come from, besides `POST /events/Login`.
-    - `label`: `mw.Label(...)`; `inputs`: the model's columns, by default the event's columns except id, entity and time,
-      then every feature under its own name.
+    - `label`: `mw.Label(...)` or `mw.Label.ahead(...)`; `inputs`: the model's columns, by default the event's columns
+      except id, entity and time, then every feature under its own name.
     - `model`: anything with `fit` and `predict` (and `predict_proba` for classes). It is never fitted in place.
     - `metric`: what the loop steers by (default `roc_auc`, `accuracy`, `mae` by kind of label).
     - `gates`: what a candidate must pass; `retrain`: when to train one; `rollout`: how one becomes champion.
@@ -77,7 +79,7 @@ class System:
             )
         if not isinstance(label, LabelSpec):
             raise DeclarationError(f"System({name}, label={label!r}): declare it with mw.Label(name, kind, delay=...)")
-        self.label = label
+        self.label = label = label.of(self.contract)
         if label.name in {*self.contract.names, *(field.column for field in self.contract.fields)}:
             raise DeclarationError(
                 f"System({name}): the label {label.name!r} is also an input: it is a field of {self.contract.name}; "
@@ -107,7 +109,13 @@ class System:
                 raise DeclarationError(f"System({name}, retrain=): {trigger!r} is no trigger; use retrain.every(...)")
         if rollout is not None and not isinstance(rollout, Shadow):
             raise DeclarationError(f"System({name}, rollout=): {rollout!r} is no rollout; use rollout.shadow(...)")
-        self.rollout = rollout or shadow()
+        self.rollout = rollout or shadow(within=timedelta(microseconds=max(SHADOW_US, 2 * label.delay_us)))
+        if self.rollout.within_us <= label.delay_us:
+            raise DeclarationError(
+                f"System({name}, rollout=): evidence may take {duration_text(self.rollout.within_us)}, and an outcome is "
+                f"known {label.known_after} after its event, so no challenger could be promoted; give a "
+                "longer within="
+            )
         self.validation_us = duration_us(validation, f"System({name}, validation=)")
         self.check_us = duration_us(check, f"System({name}, check=)")
         if not isinstance(seed, int):

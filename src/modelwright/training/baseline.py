@@ -37,7 +37,9 @@ class Baseline:
         """The runtime, as a release would load it."""
         if self.runtime == "constant":
             return ConstantRuntime(self.answers["otherwise"], amounts=not self.classes)
-        return LastOutcomeRuntime(self.answers["table"], self.answers["otherwise"], self.inputs)
+        return LastOutcomeRuntime(
+            self.answers["table"], self.answers["otherwise"], self.inputs, amounts=not self.classes
+        )
 
     def data(self) -> bytes:
         """The artefact's bytes."""

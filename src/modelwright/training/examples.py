@@ -6,6 +6,7 @@ is only which rows and outcomes are known at the time (`Examples.known_at`).
 """
 
 import hashlib
+from bisect import bisect_left
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cached_property
@@ -168,23 +169,57 @@ def split_by_time(examples: Examples, now_us: int, validation_us: int) -> Split:
     judged as it would have been on that day. Raises `TrainingError` where too little is left on either side.
     """
     known = examples.known_at(now_us)
-    if len(known.positions) < 2 * SMALLEST:
+    at_us, known_us = examples.at_us[known.positions], examples.first_known_us[known.positions]
+    before, after, split_us = _parted(at_us, known_us, validation_us)
+    return Split(
+        known.positions[before], known.outcomes[before], known.positions[after], known.outcomes[after], split_us
+    )
+
+
+FIRST_SHARE = 0.2
+"""The share of the history that a rehearsal is given where none is asked for."""
+
+
+def beginning(at_us: Array, first_known_us: Array, validation_us: int, share: float | None) -> int:
+    """The position of the first event to replay: that share of the events is given.
+
+    Where no share is asked for, a fifth; and where outcomes come so late that nothing could be trained by then, as many
+    events as it takes to fit on a fifth of the rows that ever get an outcome. `at_us` [n] rises; `first_known_us` [n] is
+    NEVER where there is no outcome.
+    """
+    plain = int(len(at_us) * (FIRST_SHARE if share is None else share))
+    wanted = FIRST_SHARE * int((first_known_us < NEVER).sum())
+
+    def fits(position: int) -> int:
+        known = (first_known_us <= at_us[position]) & (at_us < at_us[position])
+        try:
+            return int(_parted(at_us[known], first_known_us[known], validation_us)[0].sum())
+        except TrainingError:
+            return 0
+
+    late = 2 * SMALLEST <= plain < len(at_us)  # rows enough, if only their outcomes were known
+    if share is not None or not late or fits(plain):
+        return plain
+    found = plain + bisect_left(range(plain, len(at_us)), max(wanted, 1), key=fits)
+    return found if found < len(at_us) else plain
+
+
+def _parted(at_us: Array, first_known_us: Array, validation_us: int) -> tuple[Array, Array, int]:
+    """Of labelled rows in order of time: those to fit, those held back, and where they part."""
+    if len(at_us) < 2 * SMALLEST:
         raise TrainingError(
-            f"only {len(known.positions)} rows with a known outcome; at least {2 * SMALLEST} are needed to fit and to judge"
+            f"only {len(at_us)} rows with a known outcome; at least {2 * SMALLEST} are needed to fit and to judge"
         )
-    at_us = examples.at_us[known.positions]
     split_us = max(int(at_us[int(len(at_us) * 0.9)]), int(at_us[-1]) - validation_us)
     split_us = min(split_us, int(at_us[-SMALLEST]))  # a pause in the history must not leave nothing to judge by
-    before = (at_us < split_us) & (examples.first_known_us[known.positions] <= split_us)
+    before = (at_us < split_us) & (first_known_us <= split_us)
     after = at_us >= split_us
     if before.sum() < SMALLEST or after.sum() < SMALLEST:
         raise TrainingError(
             f"{int(before.sum())} rows to fit and {int(after.sum())} to judge; at least {SMALLEST} of each are needed: "
             "bring more history, or declare a longer validation="
         )
-    return Split(
-        known.positions[before], known.outcomes[before], known.positions[after], known.outcomes[after], split_us
-    )
+    return before, after, split_us
 
 
 def vocabulary(texts: Sequence[str | None]) -> tuple[str, ...]:

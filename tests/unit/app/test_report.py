@@ -27,6 +27,7 @@ def report() -> dict[str, Any]:
             "name": "elec2",
             "event": "HalfHour",
             "label": "up",
+            "outcome": "told, 30m after the event",
             "model": "LGBMClassifier()",
             "description": "Will the price rise?",
             "history_from": "1996-05-07T00:00:00Z",
@@ -40,6 +41,7 @@ def report() -> dict[str, Any]:
             "frozen": 0.8466,
             "baseline": 0.853,
             "predictions": 36250,
+            "known": 36250,
             "trainings": 26,
             "promotions": 16,
             "rejections": 8,
@@ -140,6 +142,16 @@ def test_mistakes_are_counted_over_the_requests_whose_outcome_is_known() -> None
     data = report()
     data["series"]["n"] = [5000, 5000, None, 0]
     assert "wrong about 526 more times" in tell(data).sentence
+
+
+def test_predictions_without_a_truth_are_said() -> None:
+    assert not any("truth" in note for note in tell(report()).notes)
+    data = with_summary(predictions=36250, known=36000)
+    data["system"]["outcome"] = "whether count is above 0 over the 30d after the event, by customer"
+    note = next(note for note in tell(data).notes if "truth" in note)
+    assert note.startswith("For 250 predictions there is no truth yet")
+    assert "figures are over the other 36,000" in note
+    assert note.endswith("whether count is above 0 over the 30d after the event, by customer.")
 
 
 def test_losing_is_said_plainly() -> None:

@@ -8,6 +8,7 @@ import pytest
 from modelwright.core.errors import DataError
 from modelwright.ingest import readers
 from modelwright.ingest.files import Summary, ingest_files
+from modelwright.spec import agg
 from modelwright.spec.contract import Contract
 
 HEADER = "pid,at,amount\n"
@@ -198,3 +199,11 @@ def test_progress_counts_every_row(write, contract, label, open_log):
     ingest_files(open_log(contract), contract, label, [path], lambda path, rows: told.append((path.name, rows)))
     assert {name for name, _ in told} == {"a.csv"}
     assert sum(rows for _, rows in told) == 3
+
+
+def test_a_label_read_from_later_events_has_no_column(bring, label):
+    ahead = msgspec.structs.replace(label, ahead=agg.count(over="1h"))
+    with pytest.raises(DataError, match=r"a\.csv has a column 'fraud', and the label of that name is read from later"):
+        bring(("a.csv", f"pid,at,amount,fraud\na,{AT},1,true\n"), label=ahead)
+    _, summary = bring(("b.csv", f"{HEADER}a,{AT},1\n"), label=ahead)
+    assert (summary.events, summary.outcomes) == (1, 0)

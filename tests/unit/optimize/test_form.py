@@ -57,6 +57,18 @@ def relative(said, compiled):
     return float((np.abs(said - compiled) / np.maximum(1.0, np.abs(said))).max())
 
 
+@pytest.mark.parametrize(("kind", "objective"), [("bool", "binary"), ("float", "regression"), ("float", "poisson")])
+def test_a_rows_answer_does_not_depend_on_the_rows_beside_it(numbers, outcome, kind, objective):
+    rows, columns = numbers
+    learnt = outcome(rows, kind) if kind == "bool" else np.abs(outcome(rows, kind))
+    model = LGBMClassifier(**SMALL) if kind == "bool" else LGBMRegressor(**SMALL, objective=objective)
+    estimator, classes = fitted(model, rows, columns, learnt, kind)
+    runtime = OnnxRuntime(onnx_form(estimator, columns, "float64", classifier=bool(classes)), columns)
+    together = runtime.run(rows)
+    alone = np.concatenate([runtime.run(rows.take(slice(place, place + 1))) for place in range(len(rows))])
+    assert together.tobytes() == alone.tobytes()
+
+
 @pytest.mark.parametrize("kind", ["bool", "str", "float"])
 def test_lightgbm_is_exact_missing_values_included(numbers, outcome, kind):
     rows, columns = numbers

@@ -25,15 +25,15 @@ def test_a_constant_says_the_same_to_everyone():
 
 
 def test_the_last_outcome_is_looked_up():
-    runtime = LastOutcomeRuntime({"True": [0.1, 0.9], "False": [0.8, 0.2]}, [0.5, 0.5], NUMBER)
+    runtime = LastOutcomeRuntime({"True": [0.1, 0.9], "False": [0.8, 0.2]}, [0.5, 0.5], NUMBER, amounts=False)
     assert runtime.run(one(1, 0, np.nan)).tolist() == [[0.1, 0.9], [0.8, 0.2], [0.5, 0.5]]
-    runtime = LastOutcomeRuntime({"a": [1.0, 0.0]}, [0.5, 0.5], TEXT)
+    runtime = LastOutcomeRuntime({"a": [1.0, 0.0]}, [0.5, 0.5], TEXT, amounts=False)
     rows = Rows(np.zeros((3, 0)), (["a", "b", None],))
     assert runtime.run(rows).tolist() == [[1.0, 0.0], [0.5, 0.5], [0.5, 0.5]]
 
 
 def test_the_last_amount_is_repeated_and_else_the_median():
-    runtime = LastOutcomeRuntime({}, [3.0], NUMBER)
+    runtime = LastOutcomeRuntime({}, [3.0], NUMBER, amounts=True)
     assert runtime.run(one(1.5, np.nan)).tolist() == [1.5, 3.0]
 
 
@@ -64,3 +64,8 @@ heavy = {"onnxruntime", "pandas", "sklearn", "cloudpickle", "lightgbm", "mlflow"
 assert not heavy, heavy
 """
     subprocess.run([sys.executable, "-c", code], check=True)
+
+
+def test_a_class_nobody_has_seen_follow_another_is_still_one_of_classes():
+    runtime = LastOutcomeRuntime({}, [0.3, 0.7], NUMBER, amounts=False)  # no row to fit on had a last outcome
+    assert runtime.run(one(1.0, np.nan)).tolist() == [[0.3, 0.7], [0.3, 0.7]]

@@ -7,6 +7,7 @@ from modelwright.core.errors import ConflictError, ContractError, ReleaseError, 
 from modelwright.serving import dataplane
 from modelwright.serving.dataplane import Dataplane
 from modelwright.serving.messages import Accepted, Answer, OutcomeBody
+from modelwright.spec import agg
 
 
 def work(plane, jobs):
@@ -320,3 +321,13 @@ def test_what_a_file_brings_is_never_late(plane, strict, pay):
     plane.hosts.forget()
     work(plane, [("predict", [pay(4, seconds=102)])])
     assert [features_of(plane, number)["n"] for number in (3, 4)] == [2, 3]
+
+
+def test_an_outcome_that_is_read_from_later_events_is_not_taken(log, contract, label, clock):
+    ahead = msgspec.structs.replace(label, ahead=agg.count(over="1m"), by=("card",))
+    plane = Dataplane(log, contract, ahead, clock)
+    with pytest.raises(
+        ContractError, match="fraud is not told but read from later events .* send the events"
+    ) as refused:
+        plane.outcome_of(OutcomeBody("p1", True))
+    assert refused.value.field == "outcome"

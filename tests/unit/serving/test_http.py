@@ -3,12 +3,15 @@
 import asyncio
 import json
 
+import msgspec
 import pytest
 
 from modelwright.core.errors import WorkspaceError
 from modelwright.serving import http
+from modelwright.serving.dataplane import Dataplane
 from modelwright.serving.http import HttpApp, read_body
 from modelwright.serving.problems import HttpError
+from modelwright.spec import agg
 
 
 @pytest.fixture
@@ -165,3 +168,18 @@ def test_a_body_comes_in_parts(monkeypatch):
     length = (b"content-length", b"99")
     assert body_in_parts([b"01234567"] * 2, [length]) == (413, 2)
     assert body_in_parts([], [length, (b"expect", b"100-continue")], ends=False) == (413, 0)
+
+
+def test_nobody_is_asked_to_tell_what_is_read_from_later_events(log, contract, label, clock):
+    ahead = msgspec.structs.replace(label, ahead=agg.count(over="1m"), by=("card",))
+    app = HttpApp(Dataplane(log, contract, ahead, clock), "pay")
+    assert "/outcomes" not in json.loads(ask(app, "GET", "/openapi.json")[2])["paths"]
+    page = ask(app, "GET", "/docs")[2].decode()
+    assert "Nobody has to: it is whether count is above 0 over the 1m after the event, by card." in page
+    status, _, body = ask(app, "POST", "/outcomes", b'{"id":"p1","outcome":true}')
+    assert (status, json.loads(body)["field"]) == (422, "outcome")
+
+
+def test_whoever_is_to_tell_outcomes_is_told_how(app):
+    assert "/outcomes" in json.loads(ask(app, "GET", "/openapi.json")[2])["paths"]
+    assert "curl -X POST &quot;$URL/outcomes&quot;" in ask(app, "GET", "/docs")[2].decode()

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from modelwright.core.errors import TrainingError
-from modelwright.training.examples import NEVER, SMALLEST, split_by_time, vocabulary
+from modelwright.training.examples import NEVER, SMALLEST, beginning, split_by_time, vocabulary
 
 DAY = 86_400_000_000
 T0 = 1_700_000_000_000_000
@@ -177,3 +177,34 @@ def test_a_training_depends_on_nothing_that_happened_after_it(history):
 
 def test_a_vocabulary_is_the_different_texts_in_order():
     assert vocabulary(["b", None, "a", "b", ""]) == ("", "a", "b")
+
+
+class TestBeginning:
+    """Where a rehearsal begins: a fifth in, or where outcomes come so late that there is nothing to train on by then."""
+
+    at_us = np.arange(1_000) * DAY
+
+    def begins(self, delay_days, share=None, outcomes=1_000):
+        known = np.where(np.arange(1_000) < outcomes, self.at_us + delay_days * DAY, NEVER)
+        return beginning(self.at_us, known, 7 * DAY, share)
+
+    def test_a_fifth_where_that_is_enough(self):
+        assert self.begins(1) == 200
+        assert self.begins(1, share=0.5) == 500
+
+    def test_later_where_outcomes_come_late(self):
+        start = self.begins(150, outcomes=500)
+        known = np.arange(1_000)[:start] + 150 <= start
+        # A fifth of the rows that ever get an outcome are fitted on: their outcome was known where the tail begins.
+        assert known.sum() > 200
+        assert self.begins(150, outcomes=1_000) > start
+
+    def test_what_is_asked_for_is_done(self):
+        assert self.begins(150, share=0.2) == 200
+
+    def test_a_history_that_is_merely_short_stays_so(self):
+        at_us = self.at_us[:100]
+        assert beginning(at_us, at_us + 1, 7 * DAY, None) == 20
+
+    def test_where_nothing_can_ever_be_trained_it_stays(self):
+        assert self.begins(990) == 200

@@ -17,7 +17,7 @@ const LINES = [
 ];
 
 // Keeps a timeline in `host`; the returned function draws new data: {metric, series, decisions, partial,
-// releases, from, to, open}. `partial` says that older decisions are left out; `open(seq)` is called when one is picked.
+// releases, from, to, open}. `series.until`, where there is one, is how far outcomes are known. `partial` says that older decisions are left out; `open(seq)` is called when one is picked.
 function timeline(host) {
   const hidden = new Set(["baseline"]);
   let data = null;
@@ -67,7 +67,8 @@ function timeline(host) {
 function drawTimeline(data, width, hidden) {
   const { metric, series } = data;
   const at = series.at.map(when);
-  const ends = at.map((instant, index) => at[index + 1] ?? Math.max(when(data.to) ?? instant, instant));
+  const known = when(series.until);
+  const ends = at.map((instant, index) => at[index + 1] ?? Math.max(known ?? when(data.to) ?? instant, instant));
   const middle = at.map((instant, index) => (instant + ends[index]) / 2);
   const raw = Object.fromEntries(LINES.map(([name]) => [name, series[name] ?? []]));
   const smoothed = Object.fromEntries(LINES.map(([name]) => [name, smooth(raw[name], series.n)]));
@@ -147,6 +148,10 @@ function drawTimeline(data, width, hidden) {
     });
   }
   node.append(plot);
+  if (known !== null && x(to) - x(known) > 110) {
+    const where = { x: (x(known) + x(to)) / 2, y: (box.top + box.bottom) / 2, "text-anchor": "middle" };
+    node.append(svg("g", { class: "axis" }, svg("text", where, "no truth yet")));
+  }
   if (wide) drawEndLabels(node, drawnLines, smoothed, box, y);
   drawCrosshair(node, {
     box,

@@ -4,6 +4,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 from modelwright.app.wiring import open_log, workspace_of
+from modelwright.control.ahead import derive
 from modelwright.core.errors import UsageError
 from modelwright.ingest.files import Progress, Summary, ingest_files
 from modelwright.lake.log import Log
@@ -30,6 +31,7 @@ def ingest(
         raise UsageError(f"System({system.name}) declares no source{of}; add {setting} or name files to ingest")
     with open_log(system, workspace_of(system)) as log:
         summary = into_log(system, log, given, progress)
+        summary.outcomes += derive(log, system).added
         keep_history(system, log)
         return summary
 

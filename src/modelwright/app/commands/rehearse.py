@@ -8,6 +8,7 @@ from modelwright.app.rehearsal import RehearseResult, result_of
 from modelwright.app.report import render_report
 from modelwright.app.tracking import track
 from modelwright.app.wiring import emptied, open_log, trial_of, workspace_of
+from modelwright.control.ahead import derive
 from modelwright.control.material import read_material
 from modelwright.control.rehearse import BLOCK, Rehearsal
 from modelwright.control.trainer import InProcessTrainer
@@ -37,9 +38,10 @@ class Silent:
 
 
 def rehearse(
-    system: System, *, start: float = 0.2, watcher: Watcher | None = None, block: int = BLOCK
+    system: System, *, start: float | None = None, watcher: Watcher | None = None, block: int = BLOCK
 ) -> RehearseResult:
-    """Ingest the source, then replay what follows the first `start` of the events through the loop.
+    """Ingest the source, then replay what follows the first `start` of the events (by default a fifth, or more where
+    outcomes come late) through the loop.
 
     Writes the report, and leaves the rehearsal's journal and releases in a folder of their own. Raises `TrainingError`
     where there is too little history.
@@ -51,6 +53,7 @@ def rehearse(
         if system.source is not None or system.history:
             watcher.step("reading the source")
             into_log(system, log, source_paths(system))
+        derive(log, system)
         watcher.step("computing features, each as of its own moment")
         material = read_material(log, system)
     if not len(material.examples):
@@ -59,7 +62,9 @@ def rehearse(
         return _replay(system, material, start, watcher, block, began)
 
 
-def _replay(system: System, material: Any, start: float, watcher: Watcher, block: int, began: float) -> RehearseResult:
+def _replay(
+    system: System, material: Any, start: float | None, watcher: Watcher, block: int, began: float
+) -> RehearseResult:
     workspace = emptied(trial_of(system, "rehearsal"))
     with open_log(system, workspace) as log:
         trainer = InProcessTrainer(system, material, workspace.releases, watcher.step)

@@ -30,6 +30,8 @@ from modelwright.release.folder import open_release
 from modelwright.spec.system import System
 
 IDLE_S = 0.25
+GRACE_US = 5_000_000
+"""A window ahead of an event is closed so long after its end, so that events slightly out of order cost nothing."""
 RETRY_GROWTH = 1.5
 """Where history was too short to begin, another attempt is made when there are so many times more outcomes."""
 
@@ -40,7 +42,7 @@ class RunOptions(msgspec.Struct, kw_only=True):
     host: str = "127.0.0.1"
     port: int = 8000
     replay: Path | None = None
-    start: float = 0.2
+    start: float | None = None
     once: bool = False
     seconds: float | None = None
     json: bool = False
@@ -96,6 +98,7 @@ def _live(system: System, workspace: Workspace, sock: socket.socket, options: Ru
         if system.source is not None or system.history:
             runner.say("starting", "reading the source")
             into_log(system, log, source_paths(system))
+        runner.read_ahead(clock.now_us())
         keep_history(system, log)
         runner.say("starting", "training the first release")
         runner.begin()
@@ -103,6 +106,7 @@ def _live(system: System, workspace: Workspace, sock: socket.socket, options: Ru
         next_us = 0
         while True:
             with runner.bearing():
+                runner.close_some(clock.now_us() - GRACE_US)
                 runner.look()
                 now_us = clock.now_us()
                 if runner.controller.pointer.champion is None:
@@ -135,6 +139,8 @@ def _replay(system: System, workspace: Workspace, sock: socket.socket, options: 
         _tell_address(runner, options)
         runner.say("starting", f"{history.start:,} events given, {len(history) - history.start:,} to replay")
         history.give(log)
+        runner.read_ahead(int(history.at_us[history.start - 1]))
+        runner.close_all(clock.now_us())
         keep_history(system, log)
         runner.begin()
         first = next((row.release for row in runner.rows if row.kind == "trained"), None)
@@ -158,7 +164,8 @@ def _replay(system: System, workspace: Workspace, sock: socket.socket, options: 
             return options.seconds is not None and time.monotonic() - began > options.seconds
 
         runner.follow_pointer()
-        reached = play(history, runner.server.address, system.check_us, decide, late)
+        close = None if system.label.ahead is None else runner.close_all
+        reached = play(history, runner.server.address, system.check_us, decide, late, close)
         runner.look()
         done = (reached - history.start) / (len(history) - history.start)
         runner.finish(done)

@@ -8,6 +8,7 @@ import msgspec
 from modelwright.app.commands.ingest import into_log, keep_history, source_paths
 from modelwright.app.tracking import track
 from modelwright.app.wiring import open_log, workspace_of
+from modelwright.control.ahead import derive
 from modelwright.control.controller import Controller
 from modelwright.control.material import read_material
 from modelwright.control.trainer import InProcessTrainer
@@ -43,6 +44,7 @@ def train(system: System, progress: Any = lambda step: None, clock: Clock | None
         if system.source is not None or system.history:
             progress("reading the source")
             into_log(system, log, source_paths(system))
+        derive(log, system)
         keep_history(system, log)
         progress("computing features")
         material = read_material(log, system)
