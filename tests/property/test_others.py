@@ -160,7 +160,7 @@ def same(left: Any, right: Any) -> bool:
     return repr(left) == repr(right)
 
 
-@settings(max_examples=100, deadline=None)
+@settings(deadline=None)
 @given(ENTRIES)
 def test_offline_equals_online_as_known_and_rebuilt(entries: Rows) -> None:
     payments, logins = arrange(entries)
@@ -171,7 +171,7 @@ def test_offline_equals_online_as_known_and_rebuilt(entries: Rows) -> None:
         assert same(expected, Replay(entries, True).as_known(forget=True))
 
 
-@settings(max_examples=60, deadline=None)
+@settings(deadline=None)
 @given(ENTRIES, st.booleans(), st.sampled_from([0, 2, 9]))
 def test_offline_by_time_and_by_number_equals_online_that_has_seen_all(entries: Rows, kept: bool, slack: int) -> None:
     payments, logins = arrange(entries)
@@ -185,7 +185,7 @@ def test_offline_by_time_and_by_number_equals_online_that_has_seen_all(entries: 
         assert same(offline(payments, logins), answers)
 
 
-@settings(max_examples=100, deadline=None)
+@settings(deadline=None)
 @given(ENTRIES)
 def test_agrees_with_oracle(entries: Rows) -> None:
     payments, logins = arrange(entries)
@@ -203,7 +203,7 @@ def test_agrees_with_oracle(entries: Rows) -> None:
                     assert within_promise(answers[name], exact, magnitudes[name]), (name, answers[name], exact)
 
 
-@settings(max_examples=60, deadline=None)
+@settings(deadline=None)
 @given(ENTRIES, st.integers(0, 25), st.lists(LOGIN, max_size=8))
 def test_nothing_at_or_after_the_request_counts(entries: Rows, now: int, future: Rows) -> None:
     payments, logins = arrange(entries)

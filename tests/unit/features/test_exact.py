@@ -37,13 +37,13 @@ def answer(kernel: object, values: list[float], windows: list[tuple[int, int]]) 
     return list(out.tolist())
 
 
-@settings(max_examples=300, deadline=None)
+@settings(max_examples=max(300, settings.default.max_examples), deadline=None)
 @given(st.lists(WIDE, max_size=30))
 def test_sums_round_once(values: list[float]) -> None:
     assert exact.sum_of(np.array(values, np.float64)) == rounded(sum(map(Fraction, values), Fraction(0)))
 
 
-@settings(max_examples=200, deadline=None)
+@settings(max_examples=max(200, settings.default.max_examples), deadline=None)
 @given(st.integers(0, 2**53), st.integers(-1074, 900), st.booleans(), st.integers(1, 120))
 def test_ties_go_to_even(whole: int, power: int, exactly: bool, below: int) -> None:
     """A half unit beside a 53-bit number, alone or with a bit far below it."""
@@ -53,7 +53,7 @@ def test_ties_go_to_even(whole: int, power: int, exactly: bool, below: int) -> N
     assert exact.sum_of(np.array(values)) == rounded(sum(map(Fraction, values), Fraction(0)))
 
 
-@settings(max_examples=100, deadline=None)
+@settings(max_examples=max(100, settings.default.max_examples), deadline=None)
 @given(st.lists(WIDE, min_size=1, max_size=30), st.data())
 def test_what_left_the_window_leaves_nothing(values: list[float], data: st.DataObject) -> None:
     n = len(values)
