@@ -27,7 +27,7 @@ const isNumber = (value) => typeof value === "number" && Number.isFinite(value);
 
 function fixed(value, digits) {
   return value
-    .toLocaleString("en-GB", { minimumFractionDigits: digits, maximumFractionDigits: digits })
+    .toLocaleString("en-GB", { minimumFractionDigits: digits, maximumFractionDigits: digits, signDisplay: "negative" })
     .replace("-", "−");
 }
 
