@@ -9,16 +9,13 @@ from typing import Any
 
 import numpy as np
 
+from modelwright.optimize.lowering.builder import Unsupported
+from modelwright.optimize.lowering.lightgbm import EXPONENTIAL, IDENTITY
+
 LEQ = 0
 SUM = 1
-IDENTITY = ("regression", "regression_l1", "huber", "fair", "quantile", "mape")
-EXPONENTIAL = ("poisson", "gamma", "tweedie")
 LANES = 8
 """As many float64 numbers as the widest registers hold."""
-
-
-class Unsupported(Exception):
-    """What stands in the way."""
 
 
 class Forest:

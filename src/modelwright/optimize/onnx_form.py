@@ -12,7 +12,8 @@ from typing import Any, Literal
 
 import numpy as np
 
-from modelwright.optimize.lightgbm_graph import Unsupported, convert_lightgbm_exactly
+from modelwright.optimize.lightgbm_graph import convert_lightgbm_exactly
+from modelwright.optimize.lowering.builder import Unsupported
 from modelwright.release.inputs import InputColumn
 
 Precision = Literal["float64", "float32"]

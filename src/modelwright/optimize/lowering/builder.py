@@ -10,7 +10,7 @@ from modelwright.stats.predictions import Array
 
 
 class Unsupported(Exception):
-    """What stands in the way of a compiled form, in one line."""
+    """What stands in the way of an exact form, in one line."""
 
 
 @dataclass(frozen=True)
