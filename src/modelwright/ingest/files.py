@@ -1,6 +1,6 @@
 """History files into the log: events, and the outcomes their label column holds; bad rows into quarantine."""
 
-from collections.abc import Callable, Collection, Iterable
+from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -37,14 +37,14 @@ REASONS = 50
 
 
 class Batch(msgspec.Struct):
-    """Checked rows of one file: the events with `_id`, their digests, the outcomes, and what went wrong.
+    """Checked rows of one file: the events with `_id`, their digests if asked for, the outcomes, and what went wrong.
 
     `numbers`: for each event its row in the file. `outcome_of`: for each outcome the place of its event in `events`.
     """
 
     events: pa.Table
     digests: list[bytes]
-    numbers: list[int]
+    numbers: Sequence[int]
     outcomes: pa.Table | None
     outcome_of: list[int]
     quarantine: list[QuarantineRow]
@@ -105,14 +105,25 @@ def ingest_files(
     return summary
 
 
-def checked_batches(path: Path, contract: Contract, label: LabelSpec | None) -> Iterable[Batch]:
-    """The rows of one file against the contract, batch by batch."""
+def checked_batches(
+    path: Path, contract: Contract, label: LabelSpec | None, *, digests: bool = True
+) -> Iterator[Batch]:
+    """The rows of one file against the contract, batch by batch. `digests=False` leaves out the digests, which only the log
+    wants; where no column holds the id, a row is known by its digest, and about 100 bytes a row are kept for that."""
     seen: dict[bytes, int] = {}
     for raw in read_file(path):
-        yield check(raw, path, contract, label, seen)
+        yield check(raw, path, contract, label, seen, digests=digests)
 
 
-def check(raw: Raw, path: Path, contract: Contract, label: LabelSpec | None, seen: dict[bytes, int]) -> Batch:
+def check(
+    raw: Raw,
+    path: Path,
+    contract: Contract,
+    label: LabelSpec | None,
+    seen: dict[bytes, int],
+    *,
+    digests: bool = True,
+) -> Batch:
     """One batch of raw rows against the contract. `seen` counts equal rows of this file (see `occurrence_ids`)."""
     if raw.numbers or raw.table.column_names:  # lines of which none is an object say nothing of columns
         _require_columns(raw.table, path, contract, label)
@@ -151,12 +162,16 @@ def check(raw: Raw, path: Path, contract: Contract, label: LabelSpec | None, see
         table = table.filter(keep)
         numbers = [number for row, number in enumerate(numbers) if row not in first_fault]
         outcome = outcome.filter(keep) if outcome is not None else None
-    digests = [row_digest(values) for values in rows_of(table, contract)]
-    ids = occurrence_ids(digests, seen) if contract.id is None else [str(v) for v in table[contract.id].to_pylist()]
-    events = table.append_column("_id", pa.array(ids, pa.string()))
+    bodies = [row_digest(values) for values in rows_of(table, contract)] if digests or contract.id is None else []
+    ids = (
+        pa.array(occurrence_ids(bodies, seen), pa.string())
+        if contract.id is None
+        else table[contract.id].cast(pa.string())
+    )
+    events = table.append_column("_id", ids)
     outcomes, outcome_of = _outcomes(events, outcome, contract, label)
     rows = len(raw.numbers) + len(raw.broken)
-    return Batch(events, digests, numbers, outcomes, outcome_of, quarantine, rows)
+    return Batch(events, bodies, numbers, outcomes, outcome_of, quarantine, rows)
 
 
 def rows_of(table: pa.Table, contract: Contract) -> Iterable[tuple[Any, ...]]:

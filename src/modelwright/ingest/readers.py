@@ -7,8 +7,9 @@ A reader yields `Raw` batches: a table whose columns carry the file's own names,
 import gzip
 import os
 import zlib
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
+from itertools import count, islice
 from pathlib import Path
 from typing import Any
 
@@ -34,7 +35,7 @@ class Raw:
     """
 
     table: pa.Table
-    numbers: list[int]
+    numbers: Sequence[int]
     broken: list[tuple[int, str, str]] = field(default_factory=list)
     nested: dict[str, list[int]] = field(default_factory=dict)
 
@@ -94,17 +95,22 @@ def _read_csv(path: Path) -> Iterator[Raw]:
             skipped: set[int] = set()  # outlives a batch: the reader is a block ahead of what it yields
             for batch in reader:
                 skipped.update(row for row, _, _ in broken)
-                numbers: list[int] = []
-                while len(numbers) < batch.num_rows:
-                    number += 1
-                    if number not in skipped:
-                        numbers.append(number)
+                numbers = _numbers(number, batch.num_rows, skipped)
+                number = numbers[-1] if numbers else number
+                skipped = {row for row in skipped if row > number}
                 yield Raw(pa.Table.from_batches([batch]), numbers, list(broken))
                 broken.clear()
         # Rows refused after the last good one, and the header of a file without any row.
         yield none
     except (pa.ArrowInvalid, pa.ArrowKeyError, UnicodeDecodeError, *_BAD_GZIP) as error:
         raise DataError(f"{path} is not readable as CSV in UTF-8: {_first_line(error)}") from None
+
+
+def _numbers(last: int, rows: int, skipped: set[int]) -> Sequence[int]:
+    """The numbers of that many rows after number `last`, but for the skipped ones."""
+    if min(skipped, default=last + rows + 1) > last + rows:
+        return range(last + 1, last + rows + 1)
+    return list(islice((number for number in count(last + 1) if number not in skipped), rows))
 
 
 def _open_csv(file: Any, names: list[str], delimiter: str, refused: Callable[[Any], str]) -> Any:
@@ -133,7 +139,7 @@ def _read_parquet(path: Path) -> Iterator[Raw]:
         with pq.ParquetFile(path) as file:
             number = 0
             for batch in file.iter_batches(BATCH_ROWS):
-                yield Raw(pa.Table.from_batches([batch]), list(range(number + 1, number + batch.num_rows + 1)))
+                yield Raw(pa.Table.from_batches([batch]), range(number + 1, number + batch.num_rows + 1))
                 number += batch.num_rows
     except (pa.ArrowInvalid, OSError) as error:
         raise DataError(f"{path} is not readable as Parquet: {_first_line(error)}") from None

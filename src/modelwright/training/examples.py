@@ -17,7 +17,7 @@ import pyarrow as pa
 from modelwright.core.errors import TrainingError
 from modelwright.features.offline import Others, compute
 from modelwright.features.plan import LabelColumn
-from modelwright.release.inputs import Rows
+from modelwright.release.inputs import Coded, Rows
 from modelwright.spec.contract import Contract
 from modelwright.spec.label import LabelSpec
 from modelwright.spec.view import ViewSpec
@@ -134,7 +134,7 @@ def input_blocks(events: pa.Table, features: pa.Table | None, inputs: Sequence[s
         text = pa.types.is_string(kind) or pa.types.is_dictionary(kind)
         is_text.append(text)
         if text:
-            texts.append(column.to_pylist())
+            texts.append(_as_coded(column))
         else:
             numbers.append(_as_float(column))
     block = np.column_stack(numbers) if numbers else np.zeros((events.num_rows, 0))
@@ -145,6 +145,13 @@ def _as_float(column: pa.ChunkedArray) -> Array:
     if pa.types.is_boolean(column.type):
         column = column.cast(pa.int8())
     return np.asarray(column.cast(pa.float64(), safe=False).to_numpy())
+
+
+def _as_coded(column: pa.ChunkedArray) -> Coded:
+    encoded = column.dictionary_encode().unify_dictionaries()
+    words = encoded.chunk(0).dictionary.to_pylist() if encoded.num_chunks else []
+    codes = [chunk.indices.fill_null(len(words)).to_numpy() for chunk in encoded.chunks]
+    return Coded(np.concatenate(codes) if codes else np.empty(0, np.int32), [*words, None])
 
 
 @dataclass(frozen=True)

@@ -2,15 +2,26 @@
 
 Each row is predicted as it would be live: its history is the log and the rows of the file before it. Nothing is written
 to the log.
+
+A release without views is streamed: a batch is read and checked while others are scored, so memory is that of a few
+batches however long the file (and, where no column holds the id, about 100 bytes a row to tell equal rows apart). With
+views the log's events, the file and its features are in memory together, since a row's history may stand anywhere in both.
 """
 
+import os
 import time
+from collections import deque
+from collections.abc import Iterable, Iterator
+from concurrent.futures import Future, ThreadPoolExecutor
+from contextlib import contextmanager
 from pathlib import Path
-from typing import Any, Protocol
+from types import TracebackType
+from typing import Any, Protocol, Self
 
 import msgspec
 import numpy as np
 import pyarrow as pa
+import pyarrow.compute as pc
 import pyarrow.parquet as pq
 from pyarrow import csv
 
@@ -22,7 +33,7 @@ from modelwright.ingest.convert import TIMESTAMP
 from modelwright.ingest.files import checked_batches
 from modelwright.lake.log import Log
 from modelwright.release.folder import Release, open_release
-from modelwright.release.inputs import Rows
+from modelwright.spec.contract import Contract
 from modelwright.spec.system import System
 from modelwright.training.examples import input_blocks
 
@@ -76,74 +87,117 @@ def predict(system: System, given: Path, out: Path, watcher: Watcher | None = No
             raise UsageError(f"{system.name} has no champion yet; begin with `modelwright train`")
         release = open_release(workspace.releases / champion)
 
-        watcher.step("reading the events")
-        batches, refused, read, first = [], 0, 0, ""
-        for batch in checked_batches(given, system.contract, None):
-            batches.append(batch.events)
-            refused += len(batch.quarantine)
-            read += batch.rows
-            if batch.quarantine and not first:
-                row = batch.quarantine[0]
-                first = f"row {row.row}: {f'{row.column}: ' if row.column else ''}{row.reason}"
-        if not read:
-            raise DataError(f"{given} holds no rows")
-        if refused == read:
-            raise DataError(f"{given}: every row was refused; the first is {first}")
-        events = pa.concat_tables(batches)
-        rows = rows_of_events(system, log, release, events, watcher)
-    total = len(rows)
-
+        checked = Checked(given, system.contract)
+        if release.manifest.views:
+            watcher.step("reading the events")
+            blocks = _with_features(system, log, release, checked, watcher)
+        else:
+            blocks = ((events, None) for events in checked)
     watcher.step("predicting")
-    partial = out.with_name(f".{out.name}.partial")
-    schema: Any = None
-    writer: Any = None
-    try:
-        for begin in range(0, max(total, 1), BLOCK):
-            block = slice(begin, min(total, begin + BLOCK))
-            table = _answers(system, release, events.slice(begin, block.stop - begin), rows.take(block))
-            if writer is None:
-                schema = table.schema
-                writer = (
-                    csv.CSVWriter(partial, schema)
-                    if out.suffix.lower() == ".csv"
-                    else pq.ParquetWriter(partial, schema)
-                )
-            writer.write_table(table)
-            watcher.advance(block.stop - begin, total)
-        writer.close()
-        partial.rename(out)
-    except OSError as error:
-        said = (error.strerror or str(error)).lower()
-        raise UsageError(f"{out} cannot be written: {said}; give a folder that you may write to") from None
-    finally:
-        partial.unlink(missing_ok=True)
+    rows = 0
+    with Output(out) as output:
+        for table in _scored(system, release, blocks):
+            output.write(table)
+            rows += table.num_rows
+            watcher.advance(table.num_rows, checked.total)
     seconds = time.perf_counter() - began
     return PredictResult(
-        rows=total,
-        refused=refused,
+        rows=rows,
+        refused=checked.refused,
         release=release.name,
         seconds=round(seconds, 3),
-        rows_per_second=round(total / seconds, 1),
+        rows_per_second=round(rows / seconds, 1),
         out=str(out),
     )
 
 
-BLOCK = 20_000
+BLOCK = 50_000
+"""Rows scored at once where all are in memory."""
+
+Block = tuple[pa.Table, pa.Table | None]
+"""Some events, and their features where the release has views."""
 
 
-def rows_of_events(system: System, log: Log, release: Release, events: pa.Table, watcher: Watcher) -> Rows:
-    """The model's rows for each event of the file, with history from the log and from the file itself."""
-    views = release.manifest.views
-    names = [column.name for column in release.manifest.inputs]
-    if not views:
-        return input_blocks(events, None, names)[0]
+class Checked:
+    """The rows of a file that keep the contract, batch by batch, none of them empty.
+
+    `refused` counts the rows that broke it, so far. Raises `DataError` at the end where no row was left.
+    """
+
+    def __init__(self, given: Path, contract: Contract) -> None:
+        self.refused = 0
+        self.total: int | None = None
+        self._given = given
+        self._contract = contract
+
+    def __iter__(self) -> Iterator[pa.Table]:
+        read, first = 0, ""
+        for batch in checked_batches(self._given, self._contract, None, digests=False):
+            self.refused += len(batch.quarantine)
+            read += batch.rows
+            if batch.quarantine and not first:
+                row = batch.quarantine[0]
+                first = f"row {row.row}: {f'{row.column}: ' if row.column else ''}{row.reason}"
+            if batch.events.num_rows:
+                yield batch.events
+        if not read:
+            raise DataError(f"{self._given} holds no rows")
+        if self.refused == read:
+            raise DataError(f"{self._given}: every row was refused; the first is {first}")
+
+
+class Output:
+    """The answers' file: written beside its place and moved there when it is whole.
+
+    Raises `UsageError` where it cannot be written.
+    """
+
+    def __init__(self, path: Path) -> None:
+        self._path = path
+        self._partial = path.with_name(f".{path.name}.partial")
+        self._writer: Any = None
+
+    def __enter__(self) -> Self:
+        return self
+
+    def write(self, table: pa.Table) -> None:
+        """Some answers more; the first ones say which columns there are."""
+        with self._told():
+            if self._writer is None:
+                form = csv.CSVWriter if self._path.suffix.lower() == ".csv" else pq.ParquetWriter
+                self._writer = form(self._partial, table.schema)
+            self._writer.write_table(table)
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        try:
+            if kind is None:
+                with self._told():
+                    self._writer.close()
+                    self._partial.rename(self._path)
+        finally:
+            self._partial.unlink(missing_ok=True)
+
+    @contextmanager
+    def _told(self) -> Iterator[None]:
+        try:
+            yield
+        except OSError as error:
+            said = (error.strerror or str(error)).lower()
+            raise UsageError(f"{self._path} cannot be written: {said}; give a folder that you may write to") from None
+
+
+def _with_features(
+    system: System, log: Log, release: Release, checked: Checked, watcher: Watcher
+) -> Iterable[Block]:
+    """The whole file with its features, with history from the log and from the file itself."""
+    events = pa.concat_tables(checked)
+    checked.total = events.num_rows
     watcher.step("computing features, each as of its own moment")
     history = log.events()
     head = log.head()
-    known = pa.array(
-        np.isin(np.array(events["_id"].to_pylist(), dtype=object), np.array(history["_id"].to_pylist(), dtype=object))
-    )
-    fresh = events.filter(pa.compute.invert(known)) if events.num_rows else events
+    fresh = events.filter(pc.invert(pc.is_in(events["_id"], value_set=history["_id"].combine_chunks())))
     columns = [*system.contract.names, "_id"]
     joined = pa.concat_tables(
         [
@@ -156,17 +210,31 @@ def rows_of_events(system: System, log: Log, release: Release, events: pa.Table,
     )
     label = LabelColumn(system.label.name, system.label.kind)
     others = [(contract, log.events(contract.name)) for contract in release.manifest.others]
-    features = compute(views, system.contract, label, joined, events, log.outcomes(), others)
-    return input_blocks(events, features, names)[0]
+    features = compute(release.manifest.views, system.contract, label, joined, events, log.outcomes(), others)
+    return [(events.slice(row, BLOCK), features.slice(row, BLOCK)) for row in range(0, events.num_rows, BLOCK)]
 
 
-def _answers(system: System, release: Release, events: pa.Table, rows: Rows) -> pa.Table:
+def _scored(system: System, release: Release, blocks: Iterable[Block]) -> Iterator[pa.Table]:
+    """The answers of each block, in the blocks' order; the next blocks are read while these are scored."""
+    # An estimator in its native form has threads of its own, and is the user's code.
+    threads = 1 if release.manifest.runtime == "native" else os.cpu_count() or 1
+    with ThreadPoolExecutor(threads) as pool:
+        waiting: deque[Future[pa.Table]] = deque()
+        for events, features in blocks:
+            waiting.append(pool.submit(_answers, system, release, events, features))
+            if len(waiting) > threads:
+                yield waiting.popleft().result()
+        while waiting:
+            yield waiting.popleft().result()
+
+
+def _answers(system: System, release: Release, events: pa.Table, features: pa.Table | None) -> pa.Table:
+    rows, _ = input_blocks(events, features, [column.name for column in release.manifest.inputs])
     said = release.predict(rows)
-    values = said.value.tolist()
     columns: dict[str, Any] = {"id": events["_id"]}
     if system.contract.time is not None:
         columns[system.contract.time] = events[system.contract.time].cast(TIMESTAMP)
-    columns["prediction"] = pa.array(values)
+    columns["prediction"] = pa.array(said.value)
     if said.score is not None:
         columns["score"] = pa.array(said.score)
     if said.probabilities is not None:
@@ -174,5 +242,5 @@ def _answers(system: System, release: Release, events: pa.Table, rows: Rows) -> 
             columns[f"probability_{str(value).lower() if isinstance(value, bool) else value}"] = pa.array(
                 said.probabilities[:, place]
             )
-    columns["release"] = pa.array([release.name] * events.num_rows)
+    columns["release"] = pa.repeat(release.name, events.num_rows)
     return pa.table(columns)

@@ -3,7 +3,7 @@
 import numpy as np
 
 from modelwright.release.compiled.program import LINKS, Program
-from modelwright.release.inputs import InputColumn, Rows
+from modelwright.release.inputs import Coded, InputColumn, Rows
 from modelwright.stats.predictions import Array
 
 
@@ -37,7 +37,10 @@ class CompiledRuntime:
         n = len(rows)
         texts = np.empty((n, len(rows.texts)))
         for place, (codes, column) in enumerate(zip(self._codes, rows.texts, strict=True)):
-            texts[:, place] = [codes.get(text, np.nan) for text in column]  # type: ignore[arg-type]  # None is in none
+            if isinstance(column, Coded):
+                texts[:, place] = column.looked_up(codes, np.nan)
+            else:
+                texts[:, place] = [codes.get(text, np.nan) for text in column]  # type: ignore[arg-type]  # None is in none
         out = np.empty((n, self._outputs))
         self._run(rows.numbers, texts, *self._program, out)
         return out[:, 0] if self._amounts else out
