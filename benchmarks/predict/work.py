@@ -79,12 +79,14 @@ def table(first: int, rows: int, *, outcomes: bool = False) -> pa.Table:
     columns: dict[str, pa.Array] = {
         "row_id": pa.array([f"r{number}" for number in range(first, first + rows)], pa.string()),
         "at": pa.array(
-            int(START.timestamp() * 1e6) + np.arange(first, first + rows) * (timedelta(seconds=1) // timedelta(microseconds=1))
+            int(START.timestamp() * 1e6)
+            + np.arange(first, first + rows) * (timedelta(seconds=1) // timedelta(microseconds=1))
         ).cast(pa.timestamp("us", tz="UTC")),
     }
     columns |= {name: pa.array(numbers[:, place]) for place, name in enumerate(NUMBERS)}
     columns |= {
-        name: pa.array([f"{name}-{code}" for code in codes], pa.string()) for name, codes in zip(TEXTS, words, strict=True)
+        name: pa.array([f"{name}-{code}" for code in codes], pa.string())
+        for name, codes in zip(TEXTS, words, strict=True)
     }
     if outcomes:
         raw = numbers[:, 0] + numbers[:, 1] * numbers[:, 2] + (words[0] == 1) + 0.3 * (words[3] % 3)

@@ -1,19 +1,25 @@
 """`modelwright predict`: a file scored as it would have been live, in any format, without a word to the log."""
 
 import csv
+import gzip
 import json
 import shutil
+import subprocess
+import sys
 from collections.abc import Callable
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pyarrow as pa
 import pyarrow.csv
 import pyarrow.parquet as pq
 import pytest
 
 import modelwright as mw
+from modelwright.core.errors import DataError
+from modelwright.ingest import readers
 
 COLUMNS = ["id", "at", "prediction", "score", "probability_false", "probability_true", "release"]
 
@@ -132,3 +138,148 @@ def test_an_output_is_replaced_whole_or_not_at_all(
     assert modelwright("predict", card_numbers.file, given, out, home=card_numbers.home).code == 0
     assert out.read_text().startswith('"id"')
     assert sorted(path.name for path in tmp_path.iterdir()) == ["bad.csv", "in.csv", "out.csv"]
+
+
+PLAIN = '''\
+"""Rows without history, as most batch files are: numbers and texts into trees, compiled."""
+
+from datetime import datetime
+from typing import Annotated
+
+from lightgbm import LGBMClassifier
+from sklearn.compose import make_column_selector as columns
+from sklearn.compose import make_column_transformer
+from sklearn.pipeline import make_pipeline
+from sklearn.preprocessing import OneHotEncoder
+
+import modelwright as mw
+from modelwright import source
+
+
+@mw.event(id="number", time="at")
+class Row:
+    """A row."""
+
+    number: int
+    at: datetime
+    amount: Annotated[float, mw.Meta(ge=0)]
+    kind: str
+
+
+system = mw.System(
+    name="plain",
+    event=Row,
+    source=source.files("history.parquet"),
+    label=mw.Label("good", bool, delay="1h"),
+    model=make_pipeline(
+        make_column_transformer(
+            (OneHotEncoder(handle_unknown="ignore"), columns(dtype_include="category")), remainder="passthrough"
+        ),
+        LGBMClassifier(n_estimators=20, verbose=-1),
+    ),
+)
+'''
+
+
+def plain_rows(path: Path, count: int, *, outcomes: bool = False) -> Path:
+    """That many rows, a minute apart, in row groups of 50,000."""
+    numbers = np.arange(count)
+    table = pa.table(
+        {
+            "number": numbers,
+            "at": pa.array(numbers * (timedelta(minutes=1) // timedelta(microseconds=1)) + 1_700_000_000_000_000).cast(
+                pa.timestamp("us", tz="UTC")
+            ),
+            "amount": numbers % 97 / 7,
+            "kind": np.array(["a", "b", "c"])[numbers % 3],
+        }
+    )
+    if outcomes:
+        table = table.append_column("good", pa.array(numbers % 97 + 20 * (numbers % 3) > 40 + numbers % 31))
+    pq.write_table(table, path, row_group_size=50_000)
+    return path
+
+
+@pytest.fixture(scope="module")
+def plain(tmp_path_factory: pytest.TempPathFactory, modelwright: Any, cards: Any) -> Any:
+    """A system without views, trained."""
+    folder = tmp_path_factory.mktemp("plain")
+    file = folder / "plain.py"
+    file.write_text(PLAIN)
+    plain_rows(folder / "history.parquet", 600, outcomes=True)
+    done = modelwright("train", file, "--json", home=folder / "state")
+    assert done.code == 0, done.err
+    return type(cards)(file, folder / "state", folder / "state" / "releases" / done.json["release"])
+
+
+def test_a_file_in_many_batches_gives_the_answers_of_one(
+    plain: Any, predict: Any, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    """In the file's order, though batches are scored beside each other; also where batches hold no good row."""
+    table = pq.read_table(plain_rows(tmp_path / "in.parquet", 1_000))
+    amounts = table["amount"].to_numpy().copy()
+    amounts[:20] = amounts[500:507] = -1.0
+    pq.write_table(table.set_column(2, "amount", pa.array(amounts)), tmp_path / "in.parquet")
+    whole = predict(plain, tmp_path / "in.parquet", tmp_path / "whole.parquet")
+    monkeypatch.setattr(readers, "BATCH_ROWS", 7)
+    cut = predict(plain, tmp_path / "in.parquet", tmp_path / "cut.parquet")
+    assert (cut.rows, cut.refused) == (whole.rows, whole.refused) == (973, 27)
+    answers = pq.read_table(tmp_path / "cut.parquet")
+    assert answers.equals(pq.read_table(tmp_path / "whole.parquet"))
+    assert answers["id"].to_pylist() == [str(number) for number in range(1_000) if amounts[number] >= 0]
+    assert len(set(answers["score"].to_pylist())) > 5
+    assert answers.schema.field("id").type == pa.string()
+
+
+def test_a_file_of_which_nothing_can_be_scored_says_why_and_leaves_nothing(
+    plain: Any, predict: Any, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    monkeypatch.setattr(readers, "BATCH_ROWS", 7)
+    table = pq.read_table(plain_rows(tmp_path / "in.parquet", 20))
+    pq.write_table(table.set_column(2, "amount", pa.array([-1.0] * 20)), tmp_path / "in.parquet")
+    with pytest.raises(DataError, match=r"every row was refused; the first is row 1: amount: -1.0 is not >= 0"):
+        predict(plain, tmp_path / "in.parquet", tmp_path / "out.parquet")
+    pq.write_table(table.slice(0, 0), tmp_path / "in.parquet")
+    with pytest.raises(DataError, match="holds no rows"):
+        predict(plain, tmp_path / "in.parquet", tmp_path / "out.parquet")
+    assert [path.name for path in tmp_path.iterdir()] == ["in.parquet"]
+
+
+def test_a_file_that_ends_too_early_leaves_no_answers(plain: Any, predict: Any, tmp_path: Path) -> None:
+    """The damage is met when the first answers are written already."""
+    table = pq.read_table(plain_rows(tmp_path / "in.parquet", 300_000))
+    with gzip.open(tmp_path / "in.csv.gz", "wb") as file:
+        pyarrow.csv.write_csv(table, file)
+    whole = (tmp_path / "in.csv.gz").read_bytes()
+    (tmp_path / "in.csv.gz").write_bytes(whole[: len(whole) * 9 // 10])
+    (tmp_path / "out.csv").write_text("of yesterday")
+    with pytest.raises(DataError, match="is not readable as CSV"):
+        predict(plain, tmp_path / "in.csv.gz", tmp_path / "out.csv")
+    assert (tmp_path / "out.csv").read_text() == "of yesterday"
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["in.csv.gz", "in.parquet", "out.csv"]
+
+
+MEASURE = """
+import sys
+from pathlib import Path
+import modelwright as mw
+done = mw.load(sys.argv[1]).predict(sys.argv[2], sys.argv[3])
+peak = next(line for line in Path("/proc/self/status").read_text().splitlines() if line.startswith("VmHWM"))
+print(done.rows, int(peak.split()[1]) // 1024)
+"""
+
+
+@pytest.mark.skipif(not Path("/proc/self/status").exists(), reason="peak memory of a process alone is read from /proc")
+def test_memory_does_not_grow_with_a_file_without_history(
+    plain: Any, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    """Ten times the rows, about 40 MB as columns and several times that as Python values, in the same memory."""
+    monkeypatch.setenv("MODELWRIGHT_HOME", str(plain.home))
+    peak_mib = {}
+    for rows in (200_000, 2_000_000):
+        given = plain_rows(tmp_path / "in.parquet", rows)
+        command = [sys.executable, "-c", MEASURE, plain.file, given, tmp_path / "out.parquet"]
+        said = subprocess.run(command, capture_output=True, text=True, check=True, timeout=300).stdout.split()
+        assert int(said[0]) == rows
+        peak_mib[rows] = int(said[1])
+    assert peak_mib[2_000_000] < peak_mib[200_000] + 60, peak_mib

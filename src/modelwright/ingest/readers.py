@@ -22,6 +22,7 @@ from modelwright.core.errors import DataError
 
 BATCH_ROWS = 50_000
 BLOCK_BYTES = 8 << 20
+PAGE_BYTES = 1 << 20
 _BOM = b"\xef\xbb\xbf"
 _BAD_GZIP = (gzip.BadGzipFile, EOFError, zlib.error)
 
@@ -136,7 +137,8 @@ def _header(path: Path) -> bytes:
 
 def _read_parquet(path: Path) -> Iterator[Raw]:
     try:
-        with pq.ParquetFile(path) as file:
+        # Prebuffered, the whole file would be read ahead; without a buffer, whole columns of a row group.
+        with pq.ParquetFile(path, pre_buffer=False, buffer_size=PAGE_BYTES) as file:
             number = 0
             for batch in file.iter_batches(BATCH_ROWS):
                 yield Raw(pa.Table.from_batches([batch]), range(number + 1, number + batch.num_rows + 1))

@@ -1,7 +1,9 @@
 import hashlib
 from datetime import UTC, datetime
 
-from modelwright.ingest.files import rows_of
+import msgspec
+
+from modelwright.ingest.files import checked_batches, rows_of
 from modelwright.ingest.identity import occurrence_ids, row_digest
 
 
@@ -48,3 +50,15 @@ def test_times_are_hashed_as_microseconds(checked, contract):
     assert list(rows_of(read.batches[0].events, contract)) == [("x", 1_000_000, 1.0, None)]
     assert read.column("at") == [datetime(1970, 1, 1, 0, 0, 1, tzinfo=UTC)]
     assert read.batches[0].digests == [row_digest(("x", 1_000_000, 1.0, None))]
+
+
+def test_digests_are_left_out_where_neither_log_nor_id_wants_them(write, contract):
+    path = write("a.csv", "pid,at,amount\nx,1970-01-01T00:00:01Z,1\nx,1970-01-01T00:00:01Z,1\n")
+    for nameless in (False, True):
+        asked = msgspec.structs.replace(contract, id=None) if nameless else contract
+        (full,), (lean,) = (
+            [batch for batch in checked_batches(path, asked, None, digests=digests) if batch.rows]
+            for digests in (True, False)
+        )
+        assert lean.events.equals(full.events)
+        assert (len(full.digests), len(lean.digests)) == (2, 2 if nameless else 0)

@@ -10,7 +10,7 @@ import pytest
 from modelwright.core.errors import ReleaseError
 from modelwright.release.compiled.program import OPERATIONS, Program
 from modelwright.release.compiled.runtime import CompiledRuntime
-from modelwright.release.inputs import InputColumn, Rows
+from modelwright.release.inputs import Coded, InputColumn, Rows
 
 
 def program(*steps, constants=(), features=(0,), numbers=1, texts=0, **model):
@@ -27,6 +27,16 @@ def program(*steps, constants=(), features=(0,), numbers=1, texts=0, **model):
 def answers(made, numbers, texts=(), vocabulary=()):
     columns = tuple(InputColumn(name=str(i), kind="text", vocabulary=vocabulary) for i in range(len(texts)))
     return CompiledRuntime(made.to_bytes(), columns).run(Rows(np.array(numbers, np.float64), texts)).tolist()
+
+
+def test_texts_are_read_by_their_codes_alike():
+    listed = ["b", None, "a", "z"]
+    coded = Coded(np.array([2, 3, 1, 0]), ["z", "a", "b", None])
+    made = program(("is_missing", 2, 1, 0, 0), features=(1, 2), texts=1)
+    made_of_missing = program(("is_missing", 2, 1, 0, 0), features=(2,), texts=1)
+    for texts in (listed, coded):
+        assert answers(made_of_missing, [[0.0]] * 4, (texts,), ("a", "b")) == [0.0, 1.0, 0.0, 1.0]
+        assert answers(made, [[0.0]] * 4, (texts,), ("a", "b"))[::2] == [1.0, 0.0]
 
 
 @pytest.mark.parametrize(

@@ -2,8 +2,9 @@
 
 import numpy as np
 import pandas as pd
+import pytest
 
-from modelwright.release.inputs import InputColumn, Rows, data_frame, in_vocabulary
+from modelwright.release.inputs import Coded, InputColumn, Rows, data_frame, in_vocabulary
 
 COLUMNS = (
     InputColumn(name="country", kind="text", vocabulary=("DE", "FR")),
@@ -12,30 +13,45 @@ COLUMNS = (
     InputColumn(name="count", kind="number"),
 )
 ROWS = Rows(np.array([[1.0, 2.0], [np.nan, 3.0], [4.0, 5.0]]), (["FR", "IT", None], ["a", None, ""]))
+CODED = Rows(
+    ROWS.numbers, (Coded(np.array([1, 0, 2]), ["IT", "FR", None]), Coded(np.array([0, 1, 2]), ["a", None, ""]))
+)
+
+either = pytest.mark.parametrize("rows", [ROWS, CODED], ids=["listed", "coded"])
 
 
-def test_unseen_and_missing_texts_are_missing():
-    known = in_vocabulary(ROWS, COLUMNS)
+@either
+def test_unseen_and_missing_texts_are_missing(rows):
+    known = in_vocabulary(rows, COLUMNS)
     assert [list(column) for column in known.texts] == [["FR", None, None], [None, None, None]]
     assert known.numbers is ROWS.numbers
 
 
-def test_rows_are_taken_from_all_blocks_alike():
+@either
+def test_rows_are_taken_from_all_blocks_alike(rows):
     for chosen in (slice(1, 3), np.array([1, 2]), np.array([False, True, True])):
-        taken = ROWS.take(chosen)
+        taken = rows.take(chosen)
         assert len(taken) == 2
         assert np.array_equal(taken.numbers, ROWS.numbers[1:], equal_nan=True)
         assert [list(column) for column in taken.texts] == [["IT", None], [None, ""]]
 
 
-def test_the_data_frame_has_the_columns_in_order_with_fixed_categories():
-    frame = data_frame(in_vocabulary(ROWS, COLUMNS), COLUMNS)
+@either
+def test_the_data_frame_has_the_columns_in_order_with_fixed_categories(rows):
+    frame = data_frame(in_vocabulary(rows, COLUMNS), COLUMNS)
     assert list(frame.columns) == ["country", "amount", "shop", "count"]
     assert frame["country"].cat.categories.tolist() == ["DE", "FR"]
     assert frame["country"].isna().tolist() == [False, True, True]
     assert frame["amount"].dtype == np.float64
     assert frame["count"].tolist() == [2.0, 3.0, 5.0]
     assert isinstance(frame["shop"].dtype, pd.CategoricalDtype)
+    pd.testing.assert_frame_equal(frame, data_frame(in_vocabulary(ROWS, COLUMNS), COLUMNS))
+
+
+def test_coded_texts_read_like_a_list():
+    listed, coded = ROWS.texts[0], CODED.texts[0]
+    assert (len(coded), list(coded), coded[1], list(coded[1:])) == (3, listed, "IT", listed[1:])
+    assert coded.looked_up({"FR": 1.5, "DE": 2.5}, -1).tolist() == [1.5, -1, -1]
 
 
 def test_rows_without_a_column_still_know_how_many_they_are():

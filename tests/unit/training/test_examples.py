@@ -1,10 +1,11 @@
 """Training rows are as of their own moment, labels as of the moment of the training."""
 
 import numpy as np
+import pyarrow as pa
 import pytest
 
 from modelwright.core.errors import TrainingError
-from modelwright.training.examples import NEVER, SMALLEST, beginning, split_by_time, vocabulary
+from modelwright.training.examples import NEVER, SMALLEST, beginning, input_blocks, split_by_time, vocabulary
 
 DAY = 86_400_000_000
 T0 = 1_700_000_000_000_000
@@ -32,6 +33,18 @@ def test_a_row_sees_only_what_was_before_it(ledger):
     assert by_name["spent"] == [0, 1, 1, 7]
     assert by_name["frauds"] == [0, 0, 0, 1]  # known at the very moment of the last event
     assert list(rows.texts[1]) == [None, "DE", "DE", "IT"]
+
+
+def test_texts_are_the_same_however_the_column_is_cut_and_encoded():
+    listed = ["a", None, "b", "a", "c"]
+    whole = pa.array(listed)
+    for column in (
+        whole, whole.dictionary_encode(), pa.chunked_array([whole[:2], whole[2:2], whole[2:]]),
+        pa.chunked_array([whole[:3].dictionary_encode(), whole[3:].dictionary_encode()]),
+    ):  # fmt: skip
+        rows, is_text = input_blocks(pa.table({"t": column}), None, ["t"])
+        assert (list(rows.texts[0]), len(rows), is_text) == (listed, 5, (True,))
+    assert list(input_blocks(pa.table({"t": pa.chunked_array([], pa.string())}), None, ["t"])[0].texts[0]) == []
 
 
 def test_labels_count_from_when_they_are_known(ledger):

@@ -188,9 +188,7 @@ class Output:
             raise UsageError(f"{self._path} cannot be written: {said}; give a folder that you may write to") from None
 
 
-def _with_features(
-    system: System, log: Log, release: Release, checked: Checked, watcher: Watcher
-) -> Iterable[Block]:
+def _with_features(system: System, log: Log, release: Release, checked: Checked, watcher: Watcher) -> Iterable[Block]:
     """The whole file with its features, with history from the log and from the file itself."""
     events = pa.concat_tables(checked)
     checked.total = events.num_rows
