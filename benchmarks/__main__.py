@@ -1,4 +1,4 @@
-"""`python -m benchmarks [serving] [imports] [features] [--json]`: run the subjects and print their tables."""
+"""`python -m benchmarks [serving] [imports] [features] [predict] [--json]`: run the subjects and print their tables."""
 
 import argparse
 import json
@@ -16,7 +16,7 @@ from rich.table import Table
 from benchmarks import imports
 from benchmarks.processes import fsync_ms, pinning
 
-SUBJECTS = ("serving", "imports", "features")
+SUBJECTS = ("serving", "imports", "features", "predict")
 FEATURES = ("offline", "feast", "online", "scale")
 
 
@@ -31,6 +31,7 @@ def main() -> int:
     options.add_argument(
         "--part", action="append", choices=FEATURES, help="of features (default: all but scale, which takes minutes)"
     )
+    options.add_argument("--rows", type=int, default=1_000_000, help="to predict (default: %(default)s)")
     chosen = options.parse_args()
     if unknown := set(chosen.subjects) - set(SUBJECTS):
         options.error(f"no such subject: {', '.join(sorted(unknown))}; there are {', '.join(SUBJECTS)}")
@@ -51,6 +52,12 @@ def main() -> int:
         found["features"] = _features(chosen.part or FEATURES[:-1], chosen.events)
         for table in tables.tables(found["features"]):
             console.print(table)
+    if "predict" in subjects:
+        from benchmarks import predict
+
+        os.environ["MODELWRIGHT_TRACKING"] = "off"
+        found["predict"] = predict.compare(chosen.rows)
+        console.print(_predict_table(found["predict"]))
     if chosen.json:
         print(json.dumps(found))
     return 0
@@ -117,6 +124,22 @@ def _servers_table(found: dict[str, Any]) -> Table:
         table.add_row(
             name, f"{run['per_second']:,.0f}", f"{run['times_naive']:.1f}", f"{run['p50_ms']:.2f}", f"{run['p99_ms']:.2f}",
             f"{run['resident_mb']:.0f}", f"{run['cold_start_s']:.2f}", " ".join(f"{rate:,}" for rate in run["each_per_second"]),
+        )  # fmt: skip
+    return table
+
+
+def _predict_table(found: dict[str, Any]) -> Table:
+    numbers, texts = found["inputs"]
+    table = Table(
+        title=f"{found['rows']:,} rows of {numbers} numbers and {texts} texts, Parquet in and out",
+        caption=f"medians of {found['rounds']} processes in turn, from start to end; scores at most {found['apart']:.1g} apart",
+    )
+    for name in ("", "rows/s", "x naive", "cpu s", "cpu us/row", "memory MiB", "small file s", "runs"):
+        table.add_column(name, justify="right" if name else "left")
+    for name, run in found["contestants"].items():
+        table.add_row(
+            name, f"{run['per_second']:,.0f}", f"{run['times_naive']:.1f}", f"{run['cpu_s']:.1f}", f"{run['cpu_us_a_row']:.2f}",
+            f"{run['peak_mib']:.0f}", f"{run['small_wall_s']:.2f}", " ".join(f"{rate:,}" for rate in run["each_per_second"]),
         )  # fmt: skip
     return table
 

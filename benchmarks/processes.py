@@ -1,4 +1,7 @@
-"""Servers under measurement as their parent sees them: on a core of their own, timed until they answer, then ended."""
+"""Processes under measurement as their parent sees them.
+
+Servers are on a core of their own, timed until they answer, then ended; other work is timed from its start to its end.
+"""
 
 import contextlib
 import os
@@ -6,9 +9,10 @@ import signal
 import socket
 import statistics
 import subprocess
+import sys
 import tempfile
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -89,6 +93,28 @@ def served(command: Sequence[str], port: int, first: bytes, env: dict[str, str])
         except subprocess.TimeoutExpired:
             process.kill()
             process.wait()
+
+
+def ended(command: Sequence[str], env: Mapping[str, str] | None = None) -> tuple[bytes, dict[str, float]]:
+    """What a process printed, and its seconds from start to end, processor seconds and peak MiB.
+
+    Raises RuntimeError where it fails.
+    """
+    began = time.perf_counter()
+    process = subprocess.Popen(command, stdout=subprocess.PIPE, env={**os.environ, **(env or {})})
+    assert process.stdout is not None
+    said = process.stdout.read()
+    _, status, used = os.wait4(process.pid, 0)
+    wall = time.perf_counter() - began
+    process.returncode = os.waitstatus_to_exitcode(status)
+    if process.returncode:
+        raise RuntimeError(f"{command} ended with code {process.returncode}")
+    per_mib = 2**20 if sys.platform == "darwin" else 2**10
+    return said, {
+        "wall_s": wall,
+        "cpu_s": used.ru_utime + used.ru_stime,
+        "peak_mib": used.ru_maxrss / per_mib,
+    }
 
 
 def fsync_ms(times: int = 50) -> float:

@@ -6,12 +6,9 @@ imports included. Answers must agree, or the run ends with an error.
 """
 
 import json
-import os
 import statistics
-import subprocess
 import sys
 import tempfile
-import time
 from pathlib import Path
 from typing import Any
 
@@ -19,6 +16,7 @@ import numpy as np
 import pyarrow.parquet as pq
 
 from benchmarks.features import workload
+from benchmarks.processes import ended
 
 ROUNDS = 3
 SMALL = 20_000
@@ -62,24 +60,8 @@ def scale(events: int) -> dict[str, Any]:
 
 
 def _run(contestant: str, folder: Path) -> dict[str, Any]:
-    began = time.perf_counter()
-    process = subprocess.Popen(
-        [sys.executable, "-m", f"benchmarks.features.{contestant}", str(folder)], stdout=subprocess.PIPE
-    )
-    assert process.stdout is not None
-    said = process.stdout.read()
-    _, status, used = os.wait4(process.pid, 0)
-    wall = time.perf_counter() - began
-    process.returncode = os.waitstatus_to_exitcode(status)
-    if process.returncode:
-        raise RuntimeError(f"{contestant} ended with code {process.returncode}")
-    per_mib = 2**20 if sys.platform == "darwin" else 2**10
-    return {
-        "wall_s": wall,
-        "cpu_s": used.ru_utime + used.ru_stime,
-        "peak_mib": used.ru_maxrss / per_mib,
-        "stages_s": json.loads(said),
-    }
+    said, used = ended([sys.executable, "-m", f"benchmarks.features.{contestant}", str(folder)])
+    return {**used, "stages_s": json.loads(said)}
 
 
 def _medians(runs: list[dict[str, Any]]) -> dict[str, Any]:

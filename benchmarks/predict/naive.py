@@ -1,4 +1,7 @@
-"""What a data scientist writes: pandas, the pickled pipeline, `predict_proba` in chunks. `python -m benchmarks.predict.naive WORK OUT`."""
+"""What a data scientist writes: pandas, the pickled pipeline and `predict_proba`, chunk by chunk.
+
+`python -m benchmarks.predict.naive PICKLE IN OUT`.
+"""
 
 import pickle
 import sys
@@ -12,18 +15,15 @@ CHUNK = 100_000
 
 
 def main(pickled: Path, given: Path, out: Path) -> None:
-    """Score the file chunk by chunk; memory is that of a chunk."""
+    """Score the file in chunks, so that memory is that of a chunk."""
     estimator = pickle.loads(pickled.read_bytes())
     writer = None
     with pq.ParquetFile(given, pre_buffer=False) as file:
         for batch in file.iter_batches(CHUNK):
             frame = batch.to_pandas()
-            texts = frame.select_dtypes(exclude=["number", "datetimetz"]).columns.drop("row_id")
-            score = estimator.predict_proba(
-                frame.drop(columns=["row_id", "at"]).astype(dict.fromkeys(texts, "category"))
-            )
+            score = estimator.predict_proba(frame.drop(columns=["row_id", "at"]))[:, 1]
             answers = pd.DataFrame(
-                {"id": frame["row_id"], "at": frame["at"], "prediction": score[:, 1] > 0.5, "score": score[:, 1]}
+                {"id": frame["row_id"], "at": frame["at"], "prediction": score > 0.5, "score": score}
             )
             table = pa.Table.from_pandas(answers, preserve_index=False)
             writer = writer or pq.ParquetWriter(out, table.schema)

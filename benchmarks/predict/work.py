@@ -20,19 +20,20 @@ TEXTS = tuple(f"c{i}" for i in range(5))
 WORDS = (3, 5, 10, 20, 50)
 """How many different texts each text column holds."""
 HISTORY = 40_000
+SMALL = 20_000
 BLOCK = 200_000
 START = datetime(2025, 1, 1, tzinfo=UTC)
 
 
 @dataclass(frozen=True)
 class Work:
-    """Where the system, its workspace, the pickle and the file to score lie, and how many rows it has."""
+    """Where the system, its workspace, the pickle the file to score and a small one lie."""
 
     system: Path
     workspace: Path
     pickle: Path
     given: Path
-    rows: int
+    small: Path
 
 
 def prepare(folder: Path, rows: int) -> Work:
@@ -64,11 +65,12 @@ def prepare(folder: Path, rows: int) -> Work:
     pickled = folder / "model.pkl"
     pickled.write_bytes(pickle.dumps(estimator))
 
-    given = folder / "given.parquet"
+    given, small = folder / "given.parquet", folder / "small.parquet"
+    pq.write_table(table(HISTORY, SMALL), small)
     with pq.ParquetWriter(given, table(0, 0).schema) as writer:
         for begin in range(0, rows, BLOCK):
             writer.write_table(table(HISTORY + begin, min(BLOCK, rows - begin)))
-    return Work(system, workspace, pickled, given, rows)
+    return Work(system, workspace, pickled, given, small)
 
 
 def table(first: int, rows: int, *, outcomes: bool = False) -> pa.Table:

@@ -43,7 +43,7 @@ class Coded(Sequence[str | None]):
     def __getitem__(self, place: int) -> str | None: ...
     @overload
     def __getitem__(self, place: slice) -> "Coded": ...
-    def __getitem__(self, place: int | slice) -> "str | None | Coded":
+    def __getitem__(self, place: int | slice) -> "str | Coded | None":
         return self.take(place) if isinstance(place, slice) else self.words[self.codes[place]]
 
     def take(self, rows: Array | slice) -> "Coded":
@@ -112,4 +112,4 @@ def _categorical(texts: Sequence[str | None], vocabulary: list[str]) -> Any:
     if not isinstance(texts, Coded):
         return pd.Categorical(list(texts), categories=vocabulary)
     places = texts.looked_up({text: place for place, text in enumerate(vocabulary)}, -1)
-    return pd.Categorical.from_codes(places.astype(np.int64), categories=vocabulary)
+    return pd.Categorical.from_codes(places.astype(np.int64), categories=pd.Index(vocabulary))
