@@ -18,6 +18,7 @@ import pyarrow.parquet as pq
 import pytest
 
 import modelwright as mw
+from modelwright.app.commands.predict import Checked
 from modelwright.core.errors import DataError
 from modelwright.ingest import readers
 
@@ -224,6 +225,8 @@ def test_a_file_in_many_batches_gives_the_answers_of_one(
     monkeypatch.setattr(readers, "BATCH_ROWS", 7)
     cut = predict(plain, tmp_path / "in.parquet", tmp_path / "cut.parquet")
     assert (cut.rows, cut.refused) == (whole.rows, whole.refused) == (973, 27)
+    batches = [batch.num_rows for batch in Checked(tmp_path / "in.parquet", mw.load(plain.file).contract)]
+    assert batches[:2] == [1, 7]  # no model is asked about no rows
     answers = pq.read_table(tmp_path / "cut.parquet")
     assert answers.equals(pq.read_table(tmp_path / "whole.parquet"))
     assert answers["id"].to_pylist() == [str(number) for number in range(1_000) if amounts[number] >= 0]
@@ -245,9 +248,12 @@ def test_a_file_of_which_nothing_can_be_scored_says_why_and_leaves_nothing(
     assert [path.name for path in tmp_path.iterdir()] == ["in.parquet"]
 
 
-def test_a_file_that_ends_too_early_leaves_no_answers(plain: Any, predict: Any, tmp_path: Path) -> None:
+def test_a_file_that_ends_too_early_leaves_no_answers(
+    plain: Any, predict: Any, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
     """The damage is met when the first answers are written already."""
-    table = pq.read_table(plain_rows(tmp_path / "in.parquet", 300_000))
+    table = pq.read_table(plain_rows(tmp_path / "in.parquet", 50_000))
+    monkeypatch.setattr(readers, "BLOCK_BYTES", 50_000)
     with gzip.open(tmp_path / "in.csv.gz", "wb") as file:
         pyarrow.csv.write_csv(table, file)
     whole = (tmp_path / "in.csv.gz").read_bytes()

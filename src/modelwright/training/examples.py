@@ -66,9 +66,10 @@ class Examples:
     def version_of(self, positions: Array) -> str:
         """A hash of those rows' moments and inputs: the version of the data a model was fitted on."""
         digest = hashlib.sha256(np.ascontiguousarray(self.at_us[positions]).tobytes())
-        digest.update(np.ascontiguousarray(self.rows.numbers[positions]).tobytes())
-        for column in self.rows.texts:
-            digest.update("\0".join("" if column[row] is None else str(column[row]) for row in positions).encode())
+        rows = self.rows.take(positions)
+        digest.update(rows.numbers.tobytes())
+        for column in rows.texts:
+            digest.update("\0".join("" if text is None else text for text in column).encode())
         return f"sha256:{digest.hexdigest()[:32]}"
 
     @cached_property
