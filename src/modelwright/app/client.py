@@ -10,11 +10,12 @@ from modelwright.core.errors import UnavailableError
 
 
 class Connection:
-    """One keep-alive connection."""
+    """One keep-alive connection, which shows a key."""
 
-    def __init__(self, address: str) -> None:
+    def __init__(self, address: str, key: str) -> None:
         parts = urlsplit(address)
         self._host = parts.netloc
+        self._key = key
         self._sock = socket.create_connection((parts.hostname, parts.port), timeout=60)
         self._sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
         self._file = self._sock.makefile("rb", buffering=1 << 16)
@@ -22,8 +23,8 @@ class Connection:
     def send(self, path: str, body: bytes) -> None:
         """POST a JSON body; the answer is read by `receive`."""
         self._sock.sendall(
-            b"POST %s HTTP/1.1\r\nhost: %s\r\ncontent-type: application/json\r\ncontent-length: %d\r\n\r\n%s"
-            % (path.encode(), self._host.encode(), len(body), body)
+            b"POST %s HTTP/1.1\r\nhost: %s\r\nx-api-key: %s\r\ncontent-type: application/json\r\ncontent-length: %d\r\n\r\n%s"
+            % (path.encode(), self._host.encode(), self._key.encode(), len(body), body)
         )
 
     def receive(self) -> Any:

@@ -8,6 +8,7 @@ when its parent is gone.
 import asyncio
 import errno
 import gc
+import ipaddress
 import signal
 import socket
 import sys
@@ -29,7 +30,10 @@ from modelwright.lake.workspace import Workspace
 from modelwright.release.folder import open_release
 from modelwright.serving.dataplane import Dataplane
 from modelwright.serving.http import HttpApp, Page
+from modelwright.serving.keys import Access, KeyFile
+from modelwright.serving.limits import Limits, most_connections, too_few_files
 from modelwright.serving.live import LiveRelease
+from modelwright.serving.patience import watch
 from modelwright.serving.protocol import DirectProtocol
 from modelwright.spec.contract import Contract
 from modelwright.spec.label import LabelSpec
@@ -40,12 +44,21 @@ _REMEDY = {
 }
 FOLLOW_S = 0.05
 """How often the pointer is looked at, in seconds."""
+KEYS_S = 0.5
+"""How often the file of API keys is looked at, in seconds."""
 CONSOLE_NOTE = "console"
 """The note in which the controller leaves what the console shows."""
 
 
+class Front(msgspec.Struct, frozen=True, kw_only=True):
+    """How a server meets its network: what it takes on."""
+
+    limits: Limits = Limits()
+
+
 class ServerConfig(msgspec.Struct, kw_only=True):
-    """What a serving process is told. `fd`: the listening socket, inherited. `replay`: the clock follows the events."""
+    """What a serving process is told. `fd`: the listening socket, inherited. `keys`: the file of API
+    keys. `own_key`: the hash of the key that the parent asks with. `replay`: the clock follows the events."""
 
     name: str
     workspace: str
@@ -53,6 +66,9 @@ class ServerConfig(msgspec.Struct, kw_only=True):
     label: LabelSpec
     others: tuple[Contract, ...] = ()
     fd: int
+    keys: str
+    own_key: str
+    front: Front = Front()
     replay: bool = False
 
 
@@ -131,13 +147,26 @@ def serve_socket(
     config = uvicorn.Config(
         app, loop="none", http=DirectProtocol, ws="none", lifespan="off", interface="asgi3", access_log=False,
         log_level="warning", timeout_graceful_shutdown=10, server_header=False, date_header=False,
-        proxy_headers=False, timeout_keep_alive=75,
+        proxy_headers=False,
     )  # fmt: skip
     server = uvicorn.Server(config)
+    for told in (too_few_files(app.most_connections, app.limits), _open_to_all(app, sock)):
+        if told:
+            print(f"modelwright: {told}", file=sys.stderr, flush=True)
+
+    async def watch_connections(server: uvicorn.Server) -> None:
+        shortest_s = min(app.limits.request_s, app.limits.idle_s)
+        await watch(server.server_state.connections, asyncio.get_running_loop(), shortest_s)
+
+    async def watch_keys(server: uvicorn.Server) -> None:
+        while True:
+            await asyncio.sleep(KEYS_S)
+            app.access.look()
+
     gc.freeze()  # what is loaded stays: no collection has to look through it again
 
     async def main() -> None:
-        tasks = [asyncio.create_task(start(server)) for start in background]
+        tasks = [asyncio.create_task(start(server)) for start in (*background, watch_connections, watch_keys)]
         ready()
         try:
             await server.serve(sockets=[sock])
@@ -153,6 +182,17 @@ def serve_socket(
         factory = None
     with asyncio.Runner(loop_factory=factory) as runner:
         runner.run(main())
+
+
+def _open_to_all(app: HttpApp, sock: socket.socket) -> str:
+    """What to tell whoever lets a network at a server without keys."""
+    host, port = sock.getsockname()[:2]
+    if app.access.closed or ipaddress.ip_address(host.partition("%")[0]).is_loopback:
+        return ""
+    return (
+        f"whoever reaches {host}:{port} may predict, write events and outcomes, and read /metrics; to ask for keys: "
+        f"modelwright key create {app.access.place} --name NAME --scope predict"
+    )
 
 
 async def stop_with_parent(server: uvicorn.Server) -> None:
@@ -184,7 +224,10 @@ def main(config_path: str) -> int:
         "/": (b"text/html; charset=utf-8", lambda: page),
         "/console.json": (b"application/json", lambda: log.journal.read_note(CONSOLE_NOTE) or b"{}"),
     }
-    app = HttpApp(plane, config.name, pages)
+    app = HttpApp(
+        plane, config.name, pages, limits=config.front.limits, most_connections=most_connections(),
+        access=Access(KeyFile(Path(config.keys)), config.own_key),
+    )  # fmt: skip
     sock = socket.socket(fileno=config.fd)
 
     async def follow(server: uvicorn.Server) -> None:

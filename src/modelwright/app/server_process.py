@@ -1,6 +1,7 @@
 """The serving process as its parent sees it: started on an open socket, restarted if it dies, stopped gracefully."""
 
 import json
+import secrets
 import signal
 import socket
 import subprocess
@@ -13,9 +14,12 @@ from typing import Any
 
 import msgspec
 
-from modelwright.app.server import ServerConfig
+from modelwright.app.client import Connection
+from modelwright.app.server import Front, ServerConfig
+from modelwright.app.wiring import workspace_of
 from modelwright.core.errors import UnavailableError
 from modelwright.lake.workspace import Workspace
+from modelwright.serving.keys import PREFIX, digest_of
 from modelwright.spec.system import System
 
 START_S = 60.0
@@ -25,10 +29,13 @@ START_S = 60.0
 class ServerProcess:
     """One serving process on a socket that the parent keeps open, so that a restart loses no connection attempt."""
 
-    def __init__(self, system: System, workspace: Workspace, sock: socket.socket, *, replay: bool) -> None:
+    def __init__(
+        self, system: System, workspace: Workspace, sock: socket.socket, front: Front, *, replay: bool
+    ) -> None:
         self._sock = sock
         host, port = sock.getsockname()[:2]
         self.address = f"http://{f'[{host}]' if ':' in host else host}:{port}"
+        self._key = PREFIX + secrets.token_urlsafe(32)
         config = ServerConfig(
             name=system.name,
             workspace=str(workspace.root),
@@ -36,6 +43,9 @@ class ServerProcess:
             label=system.label,
             others=system.others,
             fd=sock.fileno(),
+            front=front,
+            keys=str(workspace_of(system).keys),
+            own_key=digest_of(self._key),
             replay=replay,
         )
         self._config = workspace.root / "server.json"
@@ -60,6 +70,10 @@ class ServerProcess:
     def exit_code(self) -> int | None:
         """None while it runs."""
         return self._process.poll() if self._process is not None else None
+
+    def connect(self) -> Connection:
+        """A connection that may ask for everything."""
+        return Connection(self.address, self._key)
 
     def ready(self) -> dict[str, Any] | None:
         """What /readyz says; None where nobody answers."""
