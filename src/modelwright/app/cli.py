@@ -212,14 +212,31 @@ def _address(sub: argparse.ArgumentParser) -> None:
         metavar="SECONDS",
         help="how long a connection stays open without a request (default 75)",
     )
+    sub.add_argument("--tls-cert", metavar="FILE", help="serve HTTPS with this certificate and its chain (PEM)")
+    sub.add_argument("--tls-key", metavar="FILE", help="the certificate's key (PEM)")
+    sub.add_argument(
+        "--log-format",
+        choices=["none", "json"],
+        default="none",
+        help="json: one line a request on standard error, with its id (default none)",
+    )
 
 
 def _front(options: argparse.Namespace) -> "Front":
     from modelwright.app.server import Front
+    from modelwright.app.tls import Certificate, CertificateFiles
     from modelwright.serving.limits import Limits
 
+    if (options.tls_cert is None) != (options.tls_key is None):
+        raise UsageError("--tls-cert and --tls-key go together: give both")
+    certificate = None
+    if options.tls_cert is not None:
+        certificate = CertificateFiles(os.path.abspath(options.tls_cert), os.path.abspath(options.tls_key))
+        Certificate(certificate)  # what does not serve is said before anything starts
     return Front(
-        limits=Limits(waiting=options.max_waiting, request_s=options.request_timeout, idle_s=options.idle_timeout)
+        limits=Limits(waiting=options.max_waiting, request_s=options.request_timeout, idle_s=options.idle_timeout),
+        certificate=certificate,
+        log_format=options.log_format,
     )
 
 

@@ -14,12 +14,13 @@ import socket
 import sys
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import msgspec
 import uvicorn
 
 from modelwright.app.console import render_console
+from modelwright.app.tls import RENEWED_S, Certificate, CertificateFiles
 from modelwright.control.rollback import roll_back
 from modelwright.core.clock import Clock, SimulatedClock, SystemClock
 from modelwright.core.errors import ModelwrightError, UsageError
@@ -35,6 +36,7 @@ from modelwright.serving.limits import Limits, most_connections, too_few_files
 from modelwright.serving.live import LiveRelease
 from modelwright.serving.patience import watch
 from modelwright.serving.protocol import DirectProtocol
+from modelwright.serving.request_log import RequestLog
 from modelwright.spec.contract import Contract
 from modelwright.spec.label import LabelSpec
 
@@ -51,9 +53,21 @@ CONSOLE_NOTE = "console"
 
 
 class Front(msgspec.Struct, frozen=True, kw_only=True):
-    """How a server meets its network: what it takes on."""
+    """How a server meets its network: what it takes on, its certificate, whether it writes a line a request."""
 
     limits: Limits = Limits()
+    certificate: CertificateFiles | None = None
+    log_format: Literal["none", "json"] = "none"
+
+    def request_log(self) -> RequestLog | None:
+        """Who writes down what is asked, where that is wanted."""
+        return RequestLog() if self.log_format == "json" else None
+
+    def address(self, sock: socket.socket) -> str:
+        """The address of a socket that is served so."""
+        host, port = sock.getsockname()[:2]
+        scheme = "http" if self.certificate is None else "https"
+        return f"{scheme}://{f'[{host}]' if ':' in host else host}:{port}"
 
 
 class ServerConfig(msgspec.Struct, kw_only=True):
@@ -135,6 +149,7 @@ def serve_socket(
     app: HttpApp,
     sock: socket.socket,
     background: list[Callable[[uvicorn.Server], Any]],
+    front: Front,
     *,
     ready: Callable[[], None] = lambda: None,
 ) -> None:
@@ -149,6 +164,9 @@ def serve_socket(
         log_level="warning", timeout_graceful_shutdown=10, server_header=False, date_header=False,
         proxy_headers=False,
     )  # fmt: skip
+    certificate = Certificate(front.certificate) if front.certificate is not None else None
+    if certificate is not None:
+        config.ssl_context_factory = lambda config, default: certificate.context
     server = uvicorn.Server(config)
     for told in (too_few_files(app.most_connections, app.limits), _open_to_all(app, sock)):
         if told:
@@ -163,10 +181,18 @@ def serve_socket(
             await asyncio.sleep(KEYS_S)
             app.access.look()
 
+    async def watch_certificate(server: uvicorn.Server) -> None:
+        while certificate is not None:
+            await asyncio.sleep(RENEWED_S)
+            certificate.look()
+
     gc.freeze()  # what is loaded stays: no collection has to look through it again
 
     async def main() -> None:
-        tasks = [asyncio.create_task(start(server)) for start in (*background, watch_connections, watch_keys)]
+        tasks = [
+            asyncio.create_task(start(server))
+            for start in (*background, watch_connections, watch_keys, watch_certificate)
+        ]
         ready()
         try:
             await server.serve(sockets=[sock])
@@ -226,14 +252,14 @@ def main(config_path: str) -> int:
     }
     app = HttpApp(
         plane, config.name, pages, limits=config.front.limits, most_connections=most_connections(),
-        access=Access(KeyFile(Path(config.keys)), config.own_key),
+        access=Access(KeyFile(Path(config.keys)), config.own_key), request_log=config.front.request_log(),
     )  # fmt: skip
     sock = socket.socket(fileno=config.fd)
 
     async def follow(server: uvicorn.Server) -> None:
         await follower.follow()
 
-    serve_socket(app, sock, [follow, stop_with_parent])
+    serve_socket(app, sock, [follow, stop_with_parent], config.front)
     return 0
 
 

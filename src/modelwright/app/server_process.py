@@ -16,6 +16,7 @@ import msgspec
 
 from modelwright.app.client import Connection
 from modelwright.app.server import Front, ServerConfig
+from modelwright.app.tls import unverified
 from modelwright.app.wiring import workspace_of
 from modelwright.core.errors import UnavailableError
 from modelwright.lake.workspace import Workspace
@@ -33,8 +34,8 @@ class ServerProcess:
         self, system: System, workspace: Workspace, sock: socket.socket, front: Front, *, replay: bool
     ) -> None:
         self._sock = sock
-        host, port = sock.getsockname()[:2]
-        self.address = f"http://{f'[{host}]' if ':' in host else host}:{port}"
+        self.address = front.address(sock)
+        self._tls = unverified() if front.certificate is not None else None
         self._key = PREFIX + secrets.token_urlsafe(32)
         config = ServerConfig(
             name=system.name,
@@ -73,12 +74,13 @@ class ServerProcess:
 
     def connect(self) -> Connection:
         """A connection that may ask for everything."""
-        return Connection(self.address, self._key)
+        return Connection(self.address, self._key, self._tls)
 
     def ready(self) -> dict[str, Any] | None:
         """What /readyz says; None where nobody answers."""
         try:
-            with urllib.request.urlopen(f"{self.address}/readyz", timeout=5) as answer:  # noqa: S310 - our own address
+            address = f"{self.address}/readyz"
+            with urllib.request.urlopen(address, timeout=5, context=self._tls) as answer:  # noqa: S310 - our own
                 found: dict[str, Any] = json.load(answer)
         except urllib.error.HTTPError as error:
             found = json.load(error)

@@ -24,6 +24,7 @@ from modelwright.serving.limits import LIMITS, OPEN_FILES, RETRY_S, Limits
 from modelwright.serving.messages import OutcomeBody
 from modelwright.serving.openapi import openapi
 from modelwright.serving.problems import HttpError, contract_error, problem_of
+from modelwright.serving.request_log import RequestLog
 
 Scope = MutableMapping[str, Any]
 Receive = Callable[[], Awaitable[MutableMapping[str, Any]]]
@@ -108,10 +109,12 @@ class HttpApp:
         limits: Limits = LIMITS,
         most_connections: int = OPEN_FILES,
         access: Access | None = None,
+        request_log: RequestLog | None = None,
     ) -> None:
         self.limits = limits
         self.most_connections = most_connections
         self.access = access or Access()
+        self.request_log = request_log
         self._plane = plane
         self._name = name
         self._notes = notes or []
@@ -148,9 +151,10 @@ class HttpApp:
         if scope["type"] != "http":
             return
         path = scope["path"]
-        entered = False
+        traced = self.request_log.begin(scope["headers"]) if self.request_log is not None else None
+        entered, key = False, ""
         try:
-            self.enter(path, scope["headers"], full=scope["method"] == "POST")
+            key = self.enter(path, scope["headers"], full=scope["method"] == "POST")
             entered = True
             if path in self._post and scope["method"] == "POST":
                 body = await read_body(scope, receive)
@@ -171,6 +175,8 @@ class HttpApp:
         finally:
             if entered:
                 self.leave()
+        if self.request_log is not None and traced is not None:
+            headers = (*headers, self.request_log.end(traced, scope["method"], path, status, key))
         length = (b"content-length", b"%d" % len(payload))
         await send({"type": "http.response.start", "status": status, "headers": [*headers, length]})
         await send({"type": "http.response.body", "body": b"" if scope["method"] == "HEAD" else payload})
@@ -211,7 +217,10 @@ class HttpApp:
 
     def last_words(self, error: HttpError) -> bytes:
         """A whole answer, for a connection that is closed on it."""
-        return wire(self.fail("other", error), keep_alive=False)
+        status, headers, payload = self.fail("other", error)
+        if self.request_log is not None:
+            headers = (*headers, self.request_log.end(self.request_log.begin(()), "", "", status, ""))
+        return wire((status, headers, payload), keep_alive=False)
 
     def takes(self, path: str) -> bool:
         """Whether `submit` works off what is posted to a path."""

@@ -10,19 +10,23 @@ from typing import Any, cast
 from modelwright.serving.http import BODY_LIMIT, HttpApp, Response, wire
 from modelwright.serving.patience import PatientProtocol
 from modelwright.serving.problems import HttpError
+from modelwright.serving.request_log import Traced
 
 
 class _Direct:
     """One such request, in the place of uvicorn's cycle: what the connection reads and sets on it."""
 
     __slots__ = (
-        "body", "disconnected", "keep_alive", "message_event", "more_body", "path", "refused", "response_complete",
+        "body", "disconnected", "keep_alive", "key", "message_event", "more_body", "path", "refused", "response_complete",
+        "traced",
     )  # fmt: skip
 
     def __init__(self, path: str, *, keep_alive: bool) -> None:
         self.path = path
         self.keep_alive = keep_alive
         self.refused: HttpError | None = None
+        self.key = ""
+        self.traced: Traced | None = None
         self.body: list[bytes] = []
         self.more_body = True
         self.disconnected = False
@@ -53,8 +57,10 @@ class DirectProtocol(PatientProtocol):
         keep_alive = self.parser.get_http_version() != "1.0" and self.parser.should_keep_alive()
         cycle = _Direct(path, keep_alive=keep_alive)
         self.cycle = cast(Any, cycle)
+        if app.request_log is not None:
+            cycle.traced = app.request_log.begin(self.headers)
         try:
-            app.enter(path, self.headers)
+            cycle.key = app.enter(path, self.headers)
         except HttpError as error:  # answered when its body has passed
             cycle.refused = error
 
@@ -99,8 +105,13 @@ class DirectProtocol(PatientProtocol):
         return -1
 
     def _answer(self, cycle: _Direct, response: Response) -> None:
+        app = cast(HttpApp, self.app)
         if cycle.refused is None:
-            cast(HttpApp, self.app).leave()
+            app.leave()
+        if app.request_log is not None and cycle.traced is not None:
+            status, headers, payload = response
+            told = app.request_log.end(cycle.traced, "POST", cycle.path, status, cycle.key)
+            response = status, (*headers, told), payload
         if cycle.disconnected or self.transport.is_closing():
             return
         self.transport.write(wire(response, keep_alive=cycle.keep_alive))

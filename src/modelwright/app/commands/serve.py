@@ -48,7 +48,7 @@ def serve(release: Path, workspace: Path | None, host: str, port: int, front: Fr
         notes = [] if log.counts()["events"] or not opened.manifest.views else ["began with empty history"]
         app = HttpApp(
             plane, opened.manifest.system, notes=notes, limits=front.limits, most_connections=most_connections(),
-            access=Access(KeyFile(space.keys)),
+            access=Access(KeyFile(space.keys)), request_log=front.request_log(),
         )  # fmt: skip
 
         async def drain(server: Any) -> None:
@@ -60,7 +60,7 @@ def serve(release: Path, workspace: Path | None, host: str, port: int, front: Fr
                     print(f"modelwright: {error}", file=sys.stderr, flush=True)
 
         def ready() -> None:
-            address = f"http://{f'[{host}]' if ':' in host else host}:{sock.getsockname()[1]}"
+            address = front.address(sock)
             if json:
                 print(msgspec.json.encode({"release": opened.name, "address": address}).decode(), flush=True)
             else:
@@ -70,5 +70,5 @@ def serve(release: Path, workspace: Path | None, host: str, port: int, front: Fr
                     flush=True,
                 )
 
-        serve_socket(app, sock, [drain], ready=ready)
+        serve_socket(app, sock, [drain], front, ready=ready)
     return 0
