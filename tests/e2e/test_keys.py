@@ -1,5 +1,6 @@
 """API keys as people use them: the command makes one, and a running server follows."""
 
+import socket
 import time
 from pathlib import Path
 from typing import Any
@@ -80,6 +81,17 @@ def test_a_body_in_parts_and_requests_ahead_need_the_key_too(server: Any, paymen
         answer = connection.getresponse()
         assert (answer.status, bool(answer.read())) == (401, True), turn
     connection.close()
+
+
+def test_who_asks_before_sending_is_told_and_sends_nothing(server: Any, payment: Any) -> None:
+    """Whether its body still comes cannot be known, so the connection ends."""
+    with socket.create_connection(server.address, timeout=20) as connection:
+        connection.sendall(b"POST /predict HTTP/1.1\r\nhost: x\r\ncontent-length: 9\r\nexpect: 100-continue\r\n\r\n")
+        said = b""
+        while part := connection.recv(65536):
+            said += part
+    assert said.startswith(b"HTTP/1.1 401 ")
+    assert b"connection: close" in said
 
 
 def test_beyond_its_rate_a_key_waits(server: Any, state: Path, modelwright: Any, payment: Any) -> None:
