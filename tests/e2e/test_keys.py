@@ -107,7 +107,7 @@ def test_keys_are_listed_without_the_keys(modelwright: Any, tmp_path: Path) -> N
     state.mkdir()
     key = created(modelwright, state, "shop", "--scope", "predict", "--rate", "100/s")["authorization"].split()[1]
     done = modelwright("key", "list", state, "--json", home=state)
-    (one,) = done.json
+    (one,) = done.json["keys"]
     assert {name: one[name] for name in ("name", "scopes", "rate", "revoked")} == {
         "name": "shop", "scopes": ["predict"], "rate": "100/s", "revoked": None,
     }  # fmt: skip

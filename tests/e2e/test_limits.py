@@ -38,6 +38,14 @@ def head(length: int, path: str = "/predict") -> bytes:
     return f"POST {path} HTTP/1.1\r\nhost: x\r\ncontent-length: {length}\r\n\r\n".encode()
 
 
+def come_to_wait(server: Any, count: int) -> None:
+    """So many requests wait, before the first of them is given up."""
+    until = time.monotonic() + 15
+    while server.metric("modelwright_waiting") != count:
+        assert time.monotonic() < until, server.metric("modelwright_waiting")
+        time.sleep(0.01)
+
+
 STALLED = {
     "in the first line": b"POST /pre",
     "in the headers": b"POST /predict HTTP/1.1\r\nhost: x\r\n",
@@ -73,6 +81,23 @@ def test_who_sends_a_byte_now_and_then_is_left_too(impatient: Any, connect: Any)
             time.sleep(0.1)
 
 
+def test_who_does_not_read_is_dropped(impatient: Any, payment: Any) -> None:
+    many = [
+        payment(f"unread-{number}", at=f"2024-06-03T{number // 60:02}:{number % 60:02}:00Z") for number in range(900)
+    ]
+    body = json.dumps(many).encode()
+    before = impatient.metric('modelwright_refused_total{reason="unread"}')
+    with socket.socket() as deaf:
+        deaf.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4096)
+        deaf.settimeout(10)
+        deaf.connect(impatient.address)
+        with pytest.raises((BrokenPipeError, ConnectionResetError)):
+            for _ in range(300):
+                deaf.sendall(head(len(body)) + body)
+    assert impatient.metric('modelwright_refused_total{reason="unread"}') == before + 1
+    assert impatient.metric("modelwright_waiting") == 1
+
+
 def test_a_silent_connection_is_closed_without_a_word(impatient: Any, connect: Any, payment: Any) -> None:
     asked, fresh = connect(impatient), connect(impatient)
     body = json.dumps(payment("silent")).encode()
@@ -101,8 +126,7 @@ def test_beyond_the_limit_requests_are_sent_away_for_a_while(
     for connection in held[:2]:
         connection.sendall(head(len(body)) + body[:5])
     held[2].sendall(STALLED["in a body of chunks"])
-    while server.metric("modelwright_waiting") < 4:  # with the request that asks
-        time.sleep(0.01)
+    come_to_wait(server, 4)  # with the request that asks
     refused = server.post("/predict", payment("more"))
     assert (refused.status, refused.headers["retry-after"], refused.json["status"]) == (503, "1", 503)
     assert refused.headers["content-type"] == "application/problem+json"
@@ -112,8 +136,7 @@ def test_beyond_the_limit_requests_are_sent_away_for_a_while(
     held[0].sendall(body[5:])
     assert held[0].recv(65536).startswith(b"HTTP/1.1 200 ")
     held[1].close()  # gone without its answer
-    while server.metric("modelwright_waiting") > 2:
-        time.sleep(0.01)
+    come_to_wait(server, 2)
     assert server.post("/predict", payment("more")).status == 200
 
 

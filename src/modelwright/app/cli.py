@@ -493,7 +493,7 @@ def _key_list(options: argparse.Namespace) -> int:
 
     keys = listed(options.of)
     if options.json:
-        _print_json(keys)
+        _print_json({"keys": keys})
         return 0
     for key in keys:
         rate = f", {key.rate}" if key.rate else ""

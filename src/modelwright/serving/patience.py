@@ -59,22 +59,27 @@ class PatientProtocol(OneWrite):
         """End the connection where its client has been waited for too long."""
         app = cast(HttpApp, self.app)
         waited = now - self.since
-        if self.transport.is_closing():
-            if waited > app.limits.request_s and self.transport.get_write_buffer_size():
-                self.transport.abort()
+        too_long = waited > app.limits.request_s
+        if self.flow.write_paused or self.transport.is_closing():
+            if too_long and self.transport.get_write_buffer_size():
+                self.drop(app)
         elif self.reading:
-            if waited > app.limits.request_s and not self.flow.read_paused:
+            if too_long and not self.flow.read_paused:
                 self.refuse(
                     app.refused("slow", HttpError(408, "the request did not come in full in time; send it faster"))
                 )
         elif self.cycle is not None and not self.cycle.response_complete:
-            if self.flow.write_paused and waited > 2 * app.limits.request_s:
-                self.transport.abort()
+            pass  # we are what it waits for
         elif self.transport.get_write_buffer_size():
-            if waited > app.limits.request_s:  # it does not read its answer
-                self.transport.abort()
+            if too_long:
+                self.drop(app)
         elif waited > app.limits.idle_s:
             self.transport.close()
+
+    def drop(self, app: HttpApp) -> None:
+        """Give up on a client that does not read its answers."""
+        app.refused("unread", HttpError(408, "the answer was not read"))
+        self.transport.abort()
 
     def refuse(self, error: HttpError) -> None:
         """Answer with an error, unless an answer has begun, and close."""

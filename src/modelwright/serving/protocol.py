@@ -47,6 +47,7 @@ class DirectProtocol(PatientProtocol):
         before = self.cycle
         if (
             (before is not None and not before.response_complete)
+            or self.flow.write_paused  # who does not read is not written to: ASGI waits
             or not app.takes(path)
             or self.parser.get_method() != b"POST"
             or self.expect_100_continue
