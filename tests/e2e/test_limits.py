@@ -92,8 +92,9 @@ def test_who_does_not_read_is_dropped(impatient: Any, payment: Any) -> None:
         deaf.settimeout(10)
         deaf.connect(impatient.address)
         with pytest.raises((BrokenPipeError, ConnectionResetError)):
-            for _ in range(300):
+            for _ in range(150):
                 deaf.sendall(head(len(body)) + body)
+                time.sleep(0.04)  # each is answered before the next one comes
     assert impatient.metric('modelwright_refused_total{reason="unread"}') == before + 1
     assert impatient.metric("modelwright_waiting") == 1
 
