@@ -9,7 +9,7 @@ from typing import Any
 
 import msgspec
 
-from modelwright.app.server import listen, serve_socket
+from modelwright.app.server import Front, listen, serve_socket
 from modelwright.core.clock import SystemClock
 from modelwright.core.errors import ModelwrightError, UsageError
 from modelwright.lake.log import Log
@@ -18,18 +18,24 @@ from modelwright.lake.workspace import Workspace
 from modelwright.release.folder import open_release
 from modelwright.serving.dataplane import Dataplane
 from modelwright.serving.http import HttpApp
+from modelwright.serving.keys import Access, KeyFile
+from modelwright.serving.limits import most_connections
 
 DRAIN_EVERY_S = 5.0
 DRAIN_ROWS = 5_000
 
 
-def serve(release: Path, workspace: Path | None, host: str, port: int, *, json: bool = False) -> int:
+def home() -> Path:
+    """Where the state of a release that is served alone lies."""
+    return Path(os.environ.get("MODELWRIGHT_HOME") or ".modelwright")
+
+
+def serve(release: Path, workspace: Path | None, host: str, port: int, front: Front, *, json: bool = False) -> int:
     """Serve a release folder (or one of the workspace's by its name) until SIGTERM (0) or Ctrl-C (KeyboardInterrupt).
 
     Its log is `workspace`, by default `MODELWRIGHT_HOME` or `.modelwright/` here; empty history is said in /readyz.
     """
-    root = workspace or Path(os.environ.get("MODELWRIGHT_HOME") or ".modelwright")
-    space = Workspace(root)
+    space = Workspace(workspace or home())
     folder = release if release.is_dir() else space.releases / release
     if not folder.is_dir():
         raise UsageError(f"{release} is no folder, nor a release in {space.releases}; give a release folder")
@@ -40,7 +46,10 @@ def serve(release: Path, workspace: Path | None, host: str, port: int, *, json: 
         plane = Dataplane(log, opened.contract, label, log.clock)
         plane.swap(plane.prepare(opened), None, None)
         notes = [] if log.counts()["events"] or not opened.manifest.views else ["began with empty history"]
-        app = HttpApp(plane, opened.manifest.system, notes=notes)
+        app = HttpApp(
+            plane, opened.manifest.system, notes=notes, limits=front.limits, most_connections=most_connections(),
+            access=Access(KeyFile(space.keys)), request_log=front.request_log(),
+        )  # fmt: skip
 
         async def drain(server: Any) -> None:
             while importlib.util.find_spec("deltalake") is not None:
@@ -51,7 +60,7 @@ def serve(release: Path, workspace: Path | None, host: str, port: int, *, json: 
                     print(f"modelwright: {error}", file=sys.stderr, flush=True)
 
         def ready() -> None:
-            address = f"http://{f'[{host}]' if ':' in host else host}:{sock.getsockname()[1]}"
+            address = front.address(sock)
             if json:
                 print(msgspec.json.encode({"release": opened.name, "address": address}).decode(), flush=True)
             else:
@@ -61,5 +70,5 @@ def serve(release: Path, workspace: Path | None, host: str, port: int, *, json: 
                     flush=True,
                 )
 
-        serve_socket(app, sock, [drain], ready=ready)
+        serve_socket(app, sock, [drain], front, ready=ready)
     return 0
