@@ -109,6 +109,7 @@ def parser() -> Parser:
         default=None,
         help="where its log lies (default: MODELWRIGHT_HOME, or .modelwright/ here)",
     )
+    serve.add_argument("--no-log", action="store_true", help="answer and forget: nothing is read or written beside DIR")
     _address(serve)
 
     predict = command("predict", "score a file of events with the champion", _predict, system="required")
@@ -368,7 +369,9 @@ def _predict(options: argparse.Namespace) -> int:
 def _serve(options: argparse.Namespace) -> int:
     from modelwright.app.commands.serve import serve
 
-    return serve(options.release, options.workspace, options.host, options.port, json=options.json)
+    return serve(
+        options.release, options.workspace, options.host, options.port, no_log=options.no_log, json=options.json
+    )
 
 
 def _run(options: argparse.Namespace) -> int:
