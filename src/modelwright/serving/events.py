@@ -3,7 +3,7 @@
 Between decoding and the data plane, with a log or without. Knows nothing of either.
 """
 
-import uuid
+import os
 from datetime import UTC, datetime
 from typing import Any
 
@@ -53,7 +53,7 @@ class EventForm:
                 if not FIRST_US <= values[place] <= LAST_US:
                     name = self._names[place]
                     raise ContractError(f"{name}: in UTC, the time is outside the years 1 to 9999", name)
-        id = str(values[self._id]) if self._id is not None else reserved or uuid.uuid4().hex
+        id = str(values[self._id]) if self._id is not None else reserved or os.urandom(16).hex()
         return Event(id, values[self._time], values, other=self._other)
 
     def check_ahead(self, at_us: int, clock: Clock) -> None:

@@ -54,8 +54,7 @@ class StatelessPlane:
         names = release.contract.names
         numbers = [names.index(column.name) for column in manifest.inputs if column.kind == "number"]
         self._width = len(numbers)
-        # One place more, so that what it gets is a tuple also of one input or of none.
-        self._numbers_of = operator.itemgetter(*numbers, *[0] * (2 - len(numbers)))
+        self._numbers_of: Any = operator.itemgetter(*numbers) if numbers else lambda values: ()
         self._texts = [
             (column.name, names.index(column.name), frozenset((*(column.vocabulary or ()), None)))
             for column in manifest.inputs
@@ -106,7 +105,8 @@ class StatelessPlane:
 
     def _rows(self, events: list[Event]) -> Rows:
         # None is missing, which float64 makes NaN of.
-        numbers = np.array([self._numbers_of(event.values)[: self._width] for event in events], np.float64)
+        numbers = np.array([self._numbers_of(event.values) for event in events], np.float64)
+        numbers = numbers.reshape(len(events), self._width)  # one number is no tuple
         texts = tuple([event.values[place] for event in events] for _, place, _ in self._texts)
         return Rows(numbers, texts)
 
