@@ -146,33 +146,35 @@ def _servers_table(found: dict[str, Any]) -> Table:
 def _stateless_table(found: dict[str, Any]) -> Table:
     table = Table(
         title=f"POST /predict without history or log, {found['connections']} connections, answers equal to the bit",
-        caption="x best: of the best peer's rate; of nothing: of the do-nothing server's answers a CPU-second. Asked: 40 x "
-        "and 40 % at one row, 6 x at 64; 1.5 s and 110 MiB",
+        caption="x best: of the best peer, by the clock and a processor second. Asked of ours: 40 x at one row and 6 x at 64, "
+        "40 % of the do-nothing server a processor second, 110 MiB, 1.5 s",
     )
-    sizes = [key for key in found["servers"]["ours"] if key.endswith(" rows")]
-    columns = [
-        f"{size.removesuffix(' rows')}: {what}"
-        for size in sizes
-        for what in ("req/s", "x best", "p50 ms", "p99 ms", "req/CPU s")
-    ]
-    for name in ("server", *columns, "of nothing", "MiB", "cold s"):
+    names = (
+        "rows", "server", "requests/s", "x best", "p50 ms", "p99 ms", "a CPU second", "x best", "of do nothing",
+        "memory MiB", "cold start s",
+    )  # fmt: skip
+    for name in names:
         table.add_column(name, justify="left" if name == "server" else "right")
     servers = found["servers"]
     peers = [one for name, one in servers.items() if name not in ("ours", "do nothing")]
-    nothing = servers["do nothing"][sizes[0]]["per_cpu_second"]
-    for name, one in servers.items():
-        cells = []
-        for size in sizes:
+    for size in found["sizes"]:
+        nothing = servers["do nothing"][size]["per_cpu_second"]
+        best = {
+            rate: max((peer[size][rate] or 0.0 for peer in peers), default=None)
+            for rate in ("per_second", "per_cpu_second")
+        }
+        for name, one in servers.items():
             run = one[size]
-            best = max((peer[size]["per_second"] for peer in peers), default=None)
-            cells += [
-                f"{run['per_second']:,.0f}", f"{run['per_second'] / best:.1f}" if best else "",
-                f"{run['p50_ms']:.2f}", f"{run['p99_ms']:.2f}", _of(run["per_cpu_second"], 1, "{:,.0f}"),
-            ]  # fmt: skip
-        share = _of(one[sizes[0]]["per_cpu_second"], nothing, "{:.0%}")
-        table.add_row(name, *cells, share, f"{one['resident_mb']:.0f}", f"{one['cold_start_s']:.2f}")
+            table.add_row(
+                size.removesuffix(" rows"), name,
+                f"{run['per_second']:,.0f}", _of(run["per_second"], best["per_second"], "{:.1f}"),
+                f"{run['p50_ms']:.2f}", f"{run['p99_ms']:.2f}",
+                _of(run["per_cpu_second"], 1.0, "{:,.0f}"), _of(run["per_cpu_second"], best["per_cpu_second"], "{:.1f}"),
+                _of(run["per_cpu_second"], nothing, "{:.1%}"), f"{one['resident_mb']:.0f}", f"{one['cold_start_s']:.2f}",
+            )  # fmt: skip
+        table.add_section()
     for name, reason in found["skipped"].items():
-        table.add_row(name, reason)
+        table.add_row("", f"{name}: {reason}")
     return table
 
 

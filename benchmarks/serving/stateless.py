@@ -145,6 +145,7 @@ def compare(work: Rows, folder: Path, peers: Sequence[str], rounds: int) -> dict
     return {
         "connections": CONNECTIONS,
         "rounds": rounds,
+        "sizes": [f"{size} rows" for size in SIZES],
         "servers": {name: _medians(found) for name, found in runs.items() if found},
         "skipped": skipped,
     }

@@ -60,7 +60,10 @@ class StatelessPlane:
             for column in manifest.inputs
             if column.kind == "text"
         ]
-        self._classes = tuple(class_text(value) for value in manifest.classes)
+        # A struct is written as JSON in half the time a dictionary is.
+        members = [(f"class_{place}", float) for place in range(len(manifest.classes))]
+        renamed = {f"class_{place}": class_text(value) for place, value in enumerate(manifest.classes)}
+        self._by_class: Any = msgspec.defstruct("Probabilities", members, rename=renamed, gc=False)
         self._encode = msgspec.json.Encoder().encode
 
     def event_of(self, body: msgspec.Struct) -> Event:
@@ -96,7 +99,7 @@ class StatelessPlane:
         scores = [None] * len(values) if said.score is None else said.score.tolist()
         by_class: Any = [None] * len(values)
         if said.probabilities is not None:
-            by_class = [dict(zip(self._classes, row, strict=True)) for row in said.probabilities.tolist()]
+            by_class = [self._by_class(*row) for row in said.probabilities.tolist()]
         self._count(rows)
         return [
             msgspec.Raw(self._encode(Answer(event.id, value, score, probabilities, name)))
