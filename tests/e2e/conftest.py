@@ -125,13 +125,15 @@ class Trained:
 class Server:
     """`modelwright serve` in a process of its own; a context manager."""
 
-    def __init__(self, release: Path, workspace: Path, extra_env: dict[str, str] | None = None) -> None:
+    def __init__(
+        self, release: Path, workspace: Path, extra_env: dict[str, str] | None = None, options: Sequence[Any] = ()
+    ) -> None:
         self.workspace = workspace
         self._messages = workspace.parent / f"{workspace.name}.stderr"
         command = [sys.executable, "-m", "modelwright.app.cli", "serve", str(release), "--port", "0", "--json"]
         with self._messages.open("ab") as messages:
             self.process = subprocess.Popen(
-                [*command, "--workspace", str(workspace)],
+                [*command, "--workspace", str(workspace), *map(str, options)],
                 stdout=subprocess.PIPE, stderr=messages, env={**environment(workspace), **(extra_env or {})},
             )  # fmt: skip
 
@@ -236,11 +238,12 @@ def plain_cards(tmp_path_factory: pytest.TempPathFactory) -> Trained:
 
 @pytest.fixture(scope="module")
 def serve(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Callable[..., Server]]:
-    """Starts servers that end with the module: `serve(release)`, `serve(release, workspace)`."""
+    """Starts servers that end with the module: `serve(release)`, `serve(release, workspace, options=["--max-waiting", 4])`."""
     with ExitStack() as stack:
 
-        def start(release: Path, workspace: Path | None = None, **env: str) -> Server:
-            return stack.enter_context(Server(release, workspace or tmp_path_factory.mktemp("served") / "state", env))
+        def start(release: Path, workspace: Path | None = None, options: Sequence[Any] = (), **env: str) -> Server:
+            state = workspace or tmp_path_factory.mktemp("served") / "state"
+            return stack.enter_context(Server(release, state, env, options))
 
         yield start
 

@@ -9,10 +9,13 @@ import os
 import sys
 from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import Any, NoReturn
+from typing import TYPE_CHECKING, Any, NoReturn
 
 from modelwright import __version__
 from modelwright.core.errors import DeclarationError, ModelwrightError, UsageError
+
+if TYPE_CHECKING:
+    from modelwright.app.server import Front
 
 Handler = Callable[[argparse.Namespace], int]
 
@@ -109,8 +112,10 @@ def parser() -> Parser:
         default=None,
         help="where its log lies (default: MODELWRIGHT_HOME, or .modelwright/ here)",
     )
-    serve.add_argument("--no-log", action="store_true", help="answer and forget: nothing is read or written beside DIR")
+    serve.add_argument("--no-log", action="store_true", help="answer and forget: nothing is written")
     _address(serve)
+
+    _key_commands(commands)
 
     predict = command("predict", "score a file of events with the champion", _predict, system="required")
     predict.add_argument("given", type=Path, metavar="IN", help="CSV, Parquet or JSON lines")
@@ -147,9 +152,109 @@ def parser() -> Parser:
     return top
 
 
+def _key_commands(commands: Any) -> None:
+    about = "API keys: from the first one on, a server answers only who shows one"
+    actions = commands.add_parser("key", help=about, description=about).add_subparsers(
+        dest="action", required=True, metavar="ACTION", parser_class=Parser
+    )
+    made = {}
+    for action, help, handler in (
+        ("create", "make a key; it is shown once", _key_create),
+        ("list", "the keys there are, without the keys", _key_list),
+        ("revoke", "make a key good for nothing, within a second", _key_revoke),
+    ):
+        sub = made[action] = actions.add_parser(action, help=help, description=help)
+        sub.add_argument(
+            "of",
+            nargs="?",
+            type=Path,
+            default=Path("system.py"),
+            metavar="SYSTEM|DIR",
+            help="a system file, a release folder, or a state folder (the --workspace of serve)",
+        )
+        sub.add_argument("--json", action="store_true", help="print JSON, and nothing else, on standard output")
+        sub.set_defaults(handler=handler)
+        if action != "list":
+            sub.add_argument("--name", required=True, help="whose it is")
+    made["create"].add_argument(
+        "--scope",
+        action="append",
+        required=True,
+        choices=["predict", "ingest", "admin"],
+        help="what it is for: predict (/predict, /v2), ingest (/events, /outcomes), admin (/metrics, the console); "
+        "may be given several times",
+    )
+    made["create"].add_argument(
+        "--rate", metavar="N/UNIT", help="so many requests a unit of time in each serving process, such as 100/s"
+    )
+
+
 def _address(sub: argparse.ArgumentParser) -> None:
     sub.add_argument("--host", default="127.0.0.1", help="address to listen on (default 127.0.0.1)")
     sub.add_argument("--port", type=_port, default=8000, help="port to listen on (default 8000; 0 picks a free one)")
+    sub.add_argument(
+        "--max-waiting",
+        type=_count,
+        default=1024,
+        metavar="N",
+        help="requests taken and not yet answered; beyond, 503 (default 1024)",
+    )
+    sub.add_argument(
+        "--request-timeout",
+        type=_seconds,
+        default=30.0,
+        metavar="SECONDS",
+        help="how long a request may take to come in, or an answer to be read (default 30)",
+    )
+    sub.add_argument(
+        "--idle-timeout",
+        type=_seconds,
+        default=75.0,
+        metavar="SECONDS",
+        help="how long a connection stays open without a request (default 75)",
+    )
+    sub.add_argument("--tls-cert", metavar="FILE", help="serve HTTPS with this certificate and its chain (PEM)")
+    sub.add_argument("--tls-key", metavar="FILE", help="the certificate's key (PEM)")
+    sub.add_argument(
+        "--log-format",
+        choices=["none", "json"],
+        default="none",
+        help="json: one line a request on standard error, with its id (default none)",
+    )
+
+
+def _front(options: argparse.Namespace) -> "Front":
+    from modelwright.app.server import Front
+    from modelwright.app.tls import Certificate, CertificateFiles
+    from modelwright.serving.limits import Limits
+
+    if (options.tls_cert is None) != (options.tls_key is None):
+        raise UsageError("--tls-cert and --tls-key go together: give both")
+    certificate = None
+    if options.tls_cert is not None:
+        certificate = CertificateFiles(os.path.abspath(options.tls_cert), os.path.abspath(options.tls_key))
+        Certificate(certificate)  # what does not serve is said before anything starts
+    return Front(
+        limits=Limits(waiting=options.max_waiting, request_s=options.request_timeout, idle_s=options.idle_timeout),
+        certificate=certificate,
+        log_format=options.log_format,
+    )
+
+
+def _count(text: str) -> int:
+    if not (text.isascii() and text.isdigit() and int(text[:12]) > 0):
+        raise argparse.ArgumentTypeError(f"{text} is no count: give a whole number from 1 on")
+    return int(text)
+
+
+def _seconds(text: str) -> float:
+    try:
+        value = float(text)
+    except ValueError:
+        value = math.nan
+    if not 0 < value < math.inf:
+        raise argparse.ArgumentTypeError(f"{text} is no time: give seconds, such as 30")
+    return value
 
 
 def _share(text: str) -> float:
@@ -370,8 +475,55 @@ def _serve(options: argparse.Namespace) -> int:
     from modelwright.app.commands.serve import serve
 
     return serve(
-        options.release, options.workspace, options.host, options.port, no_log=options.no_log, json=options.json
+        options.release,
+        options.workspace,
+        options.host,
+        options.port,
+        _front(options),
+        no_log=options.no_log,
+        json=options.json,
     )
+
+
+def _key_create(options: argparse.Namespace) -> int:
+    from modelwright.app.commands.key import create
+
+    made = create(options.of, options.name, list(dict.fromkeys(options.scope)), options.rate)
+    if options.json:
+        _print_json(made)
+    else:
+        print(made.key, flush=True)
+        print("this key is shown once and stored only as a hash; keep it now", file=sys.stderr)
+    return 0
+
+
+def _key_list(options: argparse.Namespace) -> int:
+    from modelwright.app.commands.key import listed
+
+    keys = listed(options.of)
+    if options.json:
+        _print_json({"keys": keys})
+        return 0
+    for key in keys:
+        rate = f", {key.rate}" if key.rate else ""
+        state = f"revoked {key.revoked}" if key.revoked else "good"
+        print(f"{key.name}  ·  {', '.join(key.scopes)}{rate}  ·  made {key.created}  ·  {state}")
+    if not keys:
+        print("no keys: whoever reaches a server may ask it everything", file=sys.stderr)
+    return 0
+
+
+def _key_revoke(options: argparse.Namespace) -> int:
+    from modelwright.app.commands.key import revoke
+
+    left = revoke(options.of, options.name)
+    if options.json:
+        _print_json({"name": options.name, "left": left})
+    else:
+        print(
+            f"{options.name} is revoked; {left or 'no'} good key{'' if left == 1 else 's'} left, and a key is still needed"
+        )
+    return 0
 
 
 def _run(options: argparse.Namespace) -> int:
@@ -383,7 +535,7 @@ def _run(options: argparse.Namespace) -> int:
     return run(
         load(options.system),
         RunOptions(
-            host=options.host, port=options.port, replay=options.replay, start=options.start,
+            host=options.host, port=options.port, front=_front(options), replay=options.replay, start=options.start,
             once=options.once and options.replay is not None, seconds=options.seconds, json=options.json,
         ),
     )  # fmt: skip

@@ -1,6 +1,7 @@
 """A lean HTTP client on one connection to our own server: for the replay, which sends tens of thousands of requests."""
 
 import socket
+import ssl
 from typing import Any
 from urllib.parse import urlsplit
 
@@ -10,20 +11,23 @@ from modelwright.core.errors import UnavailableError
 
 
 class Connection:
-    """One keep-alive connection."""
+    """One keep-alive connection, which shows a key."""
 
-    def __init__(self, address: str) -> None:
+    def __init__(self, address: str, key: str, tls: ssl.SSLContext | None) -> None:
         parts = urlsplit(address)
         self._host = parts.netloc
+        self._key = key
         self._sock = socket.create_connection((parts.hostname, parts.port), timeout=60)
         self._sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+        if tls is not None:
+            self._sock = tls.wrap_socket(self._sock, server_hostname=parts.hostname)
         self._file = self._sock.makefile("rb", buffering=1 << 16)
 
     def send(self, path: str, body: bytes) -> None:
         """POST a JSON body; the answer is read by `receive`."""
         self._sock.sendall(
-            b"POST %s HTTP/1.1\r\nhost: %s\r\ncontent-type: application/json\r\ncontent-length: %d\r\n\r\n%s"
-            % (path.encode(), self._host.encode(), len(body), body)
+            b"POST %s HTTP/1.1\r\nhost: %s\r\nx-api-key: %s\r\ncontent-type: application/json\r\ncontent-length: %d\r\n\r\n%s"
+            % (path.encode(), self._host.encode(), self._key.encode(), len(body), body)
         )
 
     def receive(self) -> Any:

@@ -181,7 +181,7 @@ def _as_json(column: pa.ChunkedArray, kind: str) -> list[Any]:
 
 def play(
     history: History,
-    address: str,
+    connect: Callable[[], Connection],
     check_us: int,
     decide: Callable[[int, int], None],
     stop: Callable[[], bool] = lambda: False,
@@ -193,7 +193,7 @@ def play(
     works all off together. With `close`, outcomes are not told: `close(time)` appends what is known by then. Returns the
     position reached, the number of events where it was played to the end.
     """
-    asked = Connection(address)
+    asked = connect()
     connections: dict[str, Connection] = {}
     told: dict[str, list[bytes]] = {}
     next_us = (int(history.at_us[history.start]) // check_us + 1) * check_us
@@ -208,7 +208,7 @@ def play(
         for path, sent in told.items():
             body = sent[0] if len(sent) == 1 else b"[" + b",".join(sent) + b"]"
             new = path not in connections
-            connection = connections[path] if path in connections else Connection(address)
+            connection = connections[path] if path in connections else connect()
             connections[path] = connection
             connection.send(path, body)
             if new or len(body) > ONE_READ:  # it may take serving longer to have it than it takes the event

@@ -13,7 +13,7 @@ from rich.console import Console
 from rich.live import Live
 from rich.text import Text
 
-from modelwright.app.server import CONSOLE_NOTE
+from modelwright.app.server import CONSOLE_NOTE, Front
 from modelwright.app.server_process import ServerProcess
 from modelwright.app.state import StateBoard
 from modelwright.app.terminal import decision_line
@@ -66,6 +66,7 @@ class Runner:
         sock: socket.socket,
         console: Console,
         *,
+        front: Front,
         mode: str,
         on_event: Callable[[EventRow], None] = lambda row: None,
     ) -> None:
@@ -86,7 +87,7 @@ class Runner:
         classes = (False, True) if system.label.kind == "bool" else ("",) if system.label.kind == "str" else ()
         self.reader = LogReader(log, system.metric.name, classes, on_event)
         self.board = StateBoard(system, log, self.reader, mode)
-        self.server = ServerProcess(system, log.workspace, sock, replay=mode == "replay")
+        self.server = ServerProcess(system, log.workspace, sock, front, replay=mode == "replay")
         self._trainer = TrainerProcess(system.path, log.workspace, self.idle)
         parity = LiveParity(self._trainer, self.reader, log.journal)
         self.controller = Controller(

@@ -8,17 +8,19 @@ when its parent is gone.
 import asyncio
 import errno
 import gc
+import ipaddress
 import signal
 import socket
 import sys
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import msgspec
 import uvicorn
 
 from modelwright.app.console import render_console
+from modelwright.app.tls import RENEWED_S, Certificate, CertificateFiles
 from modelwright.control.rollback import roll_back
 from modelwright.core.clock import Clock, SimulatedClock, SystemClock
 from modelwright.core.errors import ModelwrightError, UsageError
@@ -29,8 +31,12 @@ from modelwright.lake.workspace import Workspace
 from modelwright.release.folder import open_release
 from modelwright.serving.dataplane import Dataplane
 from modelwright.serving.http import HttpApp, Page
+from modelwright.serving.keys import Access, KeyFile
+from modelwright.serving.limits import Limits, most_connections, too_few_files
 from modelwright.serving.live import LiveRelease
+from modelwright.serving.patience import watch
 from modelwright.serving.protocol import DirectProtocol
+from modelwright.serving.request_log import RequestLog
 from modelwright.spec.contract import Contract
 from modelwright.spec.label import LabelSpec
 
@@ -40,12 +46,33 @@ _REMEDY = {
 }
 FOLLOW_S = 0.05
 """How often the pointer is looked at, in seconds."""
+KEYS_S = 0.5
+"""How often the file of API keys is looked at, in seconds."""
 CONSOLE_NOTE = "console"
 """The note in which the controller leaves what the console shows."""
 
 
+class Front(msgspec.Struct, frozen=True, kw_only=True):
+    """How a server meets its network: what it takes on, its certificate, whether it writes a line a request."""
+
+    limits: Limits = Limits()
+    certificate: CertificateFiles | None = None
+    log_format: Literal["none", "json"] = "none"
+
+    def request_log(self) -> RequestLog | None:
+        """Who writes down what is asked, where that is wanted."""
+        return RequestLog() if self.log_format == "json" else None
+
+    def address(self, sock: socket.socket) -> str:
+        """The address of a socket that is served so."""
+        host, port = sock.getsockname()[:2]
+        scheme = "http" if self.certificate is None else "https"
+        return f"{scheme}://{f'[{host}]' if ':' in host else host}:{port}"
+
+
 class ServerConfig(msgspec.Struct, kw_only=True):
-    """What a serving process is told. `fd`: the listening socket, inherited. `replay`: the clock follows the events."""
+    """What a serving process is told. `fd`: the listening socket, inherited. `keys`: the file of API
+    keys. `own_key`: the hash of the key that the parent asks with. `replay`: the clock follows the events."""
 
     name: str
     workspace: str
@@ -53,6 +80,9 @@ class ServerConfig(msgspec.Struct, kw_only=True):
     label: LabelSpec
     others: tuple[Contract, ...] = ()
     fd: int
+    keys: str
+    own_key: str
+    front: Front = Front()
     replay: bool = False
 
 
@@ -119,6 +149,7 @@ def serve_socket(
     app: HttpApp,
     sock: socket.socket,
     background: list[Callable[[uvicorn.Server], Any]],
+    front: Front,
     *,
     ready: Callable[[], None] = lambda: None,
 ) -> None:
@@ -131,13 +162,37 @@ def serve_socket(
     config = uvicorn.Config(
         app, loop="none", http=DirectProtocol, ws="none", lifespan="off", interface="asgi3", access_log=False,
         log_level="warning", timeout_graceful_shutdown=10, server_header=False, date_header=False,
-        proxy_headers=False, timeout_keep_alive=75,
+        proxy_headers=False,
     )  # fmt: skip
+    certificate = Certificate(front.certificate) if front.certificate is not None else None
+    if certificate is not None:
+        config.ssl_context_factory = lambda config, default: certificate.context
     server = uvicorn.Server(config)
+    for told in (too_few_files(app.most_connections, app.limits), _open_to_all(app, sock)):
+        if told:
+            print(f"modelwright: {told}", file=sys.stderr, flush=True)
+
+    async def watch_connections(server: uvicorn.Server) -> None:
+        shortest_s = min(app.limits.request_s, app.limits.idle_s)
+        await watch(server.server_state.connections, asyncio.get_running_loop(), shortest_s)
+
+    async def watch_keys(server: uvicorn.Server) -> None:
+        while True:
+            await asyncio.sleep(KEYS_S)
+            app.access.look()
+
+    async def watch_certificate(server: uvicorn.Server) -> None:
+        while certificate is not None:
+            await asyncio.sleep(RENEWED_S)
+            certificate.look()
+
     gc.freeze()  # what is loaded stays: no collection has to look through it again
 
     async def main() -> None:
-        tasks = [asyncio.create_task(start(server)) for start in background]
+        tasks = [
+            asyncio.create_task(start(server))
+            for start in (*background, watch_connections, watch_keys, watch_certificate)
+        ]
         ready()
         try:
             await server.serve(sockets=[sock])
@@ -153,6 +208,17 @@ def serve_socket(
         factory = None
     with asyncio.Runner(loop_factory=factory) as runner:
         runner.run(main())
+
+
+def _open_to_all(app: HttpApp, sock: socket.socket) -> str:
+    """What to tell whoever lets a network at a server without keys."""
+    host, port = sock.getsockname()[:2]
+    if app.access.closed or ipaddress.ip_address(host.partition("%")[0]).is_loopback:
+        return ""
+    return (
+        f"whoever reaches {host}:{port} may predict, write events and outcomes, and read /metrics; to ask for keys: "
+        f"modelwright key create {app.access.place} --name NAME --scope predict"
+    )
 
 
 async def stop_with_parent(server: uvicorn.Server) -> None:
@@ -184,13 +250,16 @@ def main(config_path: str) -> int:
         "/": (b"text/html; charset=utf-8", lambda: page),
         "/console.json": (b"application/json", lambda: log.journal.read_note(CONSOLE_NOTE) or b"{}"),
     }
-    app = HttpApp(plane, config.name, pages)
+    app = HttpApp(
+        plane, config.name, pages, limits=config.front.limits, most_connections=most_connections(),
+        access=Access(KeyFile(Path(config.keys)), config.own_key), request_log=config.front.request_log(),
+    )  # fmt: skip
     sock = socket.socket(fileno=config.fd)
 
     async def follow(server: uvicorn.Server) -> None:
         await follower.follow()
 
-    serve_socket(app, sock, [follow, stop_with_parent])
+    serve_socket(app, sock, [follow, stop_with_parent], config.front)
     return 0
 
 

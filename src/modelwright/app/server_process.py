@@ -1,6 +1,7 @@
 """The serving process as its parent sees it: started on an open socket, restarted if it dies, stopped gracefully."""
 
 import json
+import secrets
 import signal
 import socket
 import subprocess
@@ -13,9 +14,13 @@ from typing import Any
 
 import msgspec
 
-from modelwright.app.server import ServerConfig
+from modelwright.app.client import Connection
+from modelwright.app.server import Front, ServerConfig
+from modelwright.app.tls import unverified
+from modelwright.app.wiring import workspace_of
 from modelwright.core.errors import UnavailableError
 from modelwright.lake.workspace import Workspace
+from modelwright.serving.keys import PREFIX, digest_of
 from modelwright.spec.system import System
 
 START_S = 60.0
@@ -25,10 +30,13 @@ START_S = 60.0
 class ServerProcess:
     """One serving process on a socket that the parent keeps open, so that a restart loses no connection attempt."""
 
-    def __init__(self, system: System, workspace: Workspace, sock: socket.socket, *, replay: bool) -> None:
+    def __init__(
+        self, system: System, workspace: Workspace, sock: socket.socket, front: Front, *, replay: bool
+    ) -> None:
         self._sock = sock
-        host, port = sock.getsockname()[:2]
-        self.address = f"http://{f'[{host}]' if ':' in host else host}:{port}"
+        self.address = front.address(sock)
+        self._tls = unverified() if front.certificate is not None else None
+        self._key = PREFIX + secrets.token_urlsafe(32)
         config = ServerConfig(
             name=system.name,
             workspace=str(workspace.root),
@@ -36,6 +44,9 @@ class ServerProcess:
             label=system.label,
             others=system.others,
             fd=sock.fileno(),
+            front=front,
+            keys=str(workspace_of(system).keys),
+            own_key=digest_of(self._key),
             replay=replay,
         )
         self._config = workspace.root / "server.json"
@@ -61,10 +72,15 @@ class ServerProcess:
         """None while it runs."""
         return self._process.poll() if self._process is not None else None
 
+    def connect(self) -> Connection:
+        """A connection that may ask for everything."""
+        return Connection(self.address, self._key, self._tls)
+
     def ready(self) -> dict[str, Any] | None:
         """What /readyz says; None where nobody answers."""
         try:
-            with urllib.request.urlopen(f"{self.address}/readyz", timeout=5) as answer:  # noqa: S310 - our own address
+            address = f"{self.address}/readyz"
+            with urllib.request.urlopen(address, timeout=5, context=self._tls) as answer:  # noqa: S310 - our own
                 found: dict[str, Any] = json.load(answer)
         except urllib.error.HTTPError as error:
             found = json.load(error)

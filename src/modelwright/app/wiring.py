@@ -18,10 +18,15 @@ BEGIN = {"rehearsal": "`modelwright rehearse`", "replay": "`modelwright run --re
 """The command that makes a trial's log."""
 
 
+def moved() -> Path | None:
+    """Where `MODELWRIGHT_HOME` moves every state folder to."""
+    said = os.environ.get("MODELWRIGHT_HOME")
+    return Path(said) if said else None
+
+
 def workspace_of(system: System) -> Workspace:
     """The system's state folder: `MODELWRIGHT_HOME`, or `.modelwright/` beside the system file."""
-    moved = os.environ.get("MODELWRIGHT_HOME")
-    return Workspace(Path(moved) if moved else system.home / FOLDER)
+    return Workspace(moved() or system.home / FOLDER)
 
 
 def trial_of(system: System, kind: Trial) -> Workspace:

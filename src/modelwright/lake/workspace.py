@@ -17,7 +17,7 @@ class Workspace:
     """The paths of one system's state, and its locks.
 
     `root` is made when first written to. `log` holds the LMDB environment, `tables` the Delta tables, `releases` the
-    release folders, `tracking` the runs and `reports` what people read.
+    release folders, `tracking` the runs, `reports` what people read and `keys` who may ask a server.
     """
 
     def __init__(self, root: Path) -> None:
@@ -27,6 +27,7 @@ class Workspace:
         self.releases = self.root / "releases"
         self.tracking = self.root / "tracking"
         self.reports = self.root / "reports"
+        self.keys = self.root / "keys.json"
 
     @contextmanager
     def exclusive(self, role: str) -> Iterator[None]:

@@ -40,7 +40,9 @@ class Latency:
         return lines
 
 
-def exposition(plane: Plane, latency: Latency, responses: dict[tuple[str, int], int]) -> str:
+def exposition(
+    plane: Plane, latency: Latency, responses: dict[tuple[str, int], int], refused: dict[str, int], waiting: int
+) -> str:
     """All metrics of one worker."""
     counters = plane.counters
     lines: list[str] = []
@@ -61,6 +63,8 @@ def exposition(plane: Plane, latency: Latency, responses: dict[tuple[str, int], 
     family("shadow_predictions_total", "Requests scored by a challenger.", {"": counters.shadow})
     family("shadow_dropped_total", "Pairs dropped because the challenger was behind.", {"": counters.shadow_dropped})
     family("commits_total", "Group commits of the log.", {"": counters.commits})
+    family("refused_total", "Requests refused before they were read, by reason.", dict(refused), "reason")
+    family("waiting", "Requests taken and not yet answered.", {"": waiting}, kind="gauge")
     live = {"champion": plane.champion, "previous": plane.previous, "challenger": plane.challenger}
     lines.extend(["# HELP modelwright_release_info Releases that are loaded.", "# TYPE modelwright_release_info gauge"])
     lines += [f'modelwright_release_info{{role="{role}",release="{one.name}"}} 1' for role, one in live.items() if one]

@@ -8,7 +8,7 @@ import asyncio
 import sys
 import time
 import traceback
-from collections.abc import Awaitable, Callable, MutableMapping
+from collections.abc import Awaitable, Callable, Iterable, MutableMapping
 from typing import Any, NamedTuple
 
 import msgspec
@@ -17,9 +17,12 @@ from modelwright.core.clock import iso
 from modelwright.core.errors import ContractError, NoRoomError, WorkspaceError
 from modelwright.serving.exposition import Latency, exposition
 from modelwright.serving.guide import guide
+from modelwright.serving.keys import Access
+from modelwright.serving.limits import LIMITS, OPEN_FILES, RETRY_S, Limits
 from modelwright.serving.openapi import openapi
 from modelwright.serving.plane import Operation, Plane
 from modelwright.serving.problems import HttpError, contract_error, problem_of
+from modelwright.serving.request_log import RequestLog
 
 Scope = MutableMapping[str, Any]
 Receive = Callable[[], Awaitable[MutableMapping[str, Any]]]
@@ -28,6 +31,9 @@ Headers = tuple[tuple[bytes, bytes], ...]
 Response = tuple[int, Headers, bytes]
 """Status, headers without the length, body."""
 Answered = Callable[[Response], None]
+REASONS = {200: b"OK", 400: b"Bad Request", 401: b"Unauthorized", 403: b"Forbidden", 404: b"Not Found",
+           408: b"Request Timeout", 409: b"Conflict", 413: b"Content Too Large", 422: b"Unprocessable Content",
+           429: b"Too Many Requests", 500: b"Internal Server Error", 503: b"Service Unavailable"}  # fmt: skip
 Page = tuple[bytes, Callable[[], bytes]]
 """A content type and what makes the page."""
 
@@ -37,10 +43,22 @@ DROP_LIMIT = 256 << 20
 """Bytes of a body too large that are read and dropped before its connection is closed on it."""
 ROWS_LIMIT = 10_000
 """Entries of one request."""
+_WHY = {401: "key", 403: "scope", 429: "rate"}
 TELL_S = 60.0
 """How often the same trouble with the log is told."""
 JSON: Headers = ((b"content-type", b"application/json"),)
 PROBLEM: Headers = ((b"content-type", b"application/problem+json"),)
+
+
+def wire(response: Response, *, keep_alive: bool) -> bytes:
+    """An answer as it is sent."""
+    status, headers, payload = response
+    lines = [b"HTTP/1.1 %d %s" % (status, REASONS.get(status, b"Error"))]
+    lines += [b"%s: %s" % header for header in headers]
+    lines.append(b"content-length: %d" % len(payload))
+    if not keep_alive:
+        lines.append(b"connection: close")
+    return b"\r\n".join([*lines, b"", payload])
 
 
 class _Posted(NamedTuple):
@@ -70,8 +88,21 @@ class HttpApp:
     """The ASGI application of one worker. `pages` are further GET routes (the console), given by whoever wires it."""
 
     def __init__(
-        self, plane: Plane, name: str, pages: dict[str, Page] | None = None, notes: list[str] | None = None
+        self,
+        plane: Plane,
+        name: str,
+        pages: dict[str, Page] | None = None,
+        notes: list[str] | None = None,
+        *,
+        limits: Limits = LIMITS,
+        most_connections: int = OPEN_FILES,
+        access: Access | None = None,
+        request_log: RequestLog | None = None,
     ) -> None:
+        self.limits = limits
+        self.most_connections = most_connections
+        self.access = access or Access()
+        self.request_log = request_log
         self._plane = plane
         self._name = name
         self._notes = notes or []
@@ -81,6 +112,8 @@ class HttpApp:
         self._told = ("", 0.0)
         self._latency = Latency()
         self._responses: dict[tuple[str, int], int] = {}
+        self._refused: dict[str, int] = {}
+        self._entered = 0
         told, logged = plane.label.ahead is None, plane.events() is not None
         self._get: dict[str, Callable[[], tuple[int, bytes, bytes]]] = {
             "/healthz": lambda: (200, b"application/json", b'{"alive":true}'),
@@ -88,7 +121,7 @@ class HttpApp:
             "/metrics": lambda: (
                 200,
                 b"text/plain; version=0.0.4",
-                exposition(plane, self._latency, self._responses).encode(),
+                exposition(plane, self._latency, self._responses, self._refused, self._entered).encode(),
             ),
             "/openapi.json": lambda: (
                 200,
@@ -106,7 +139,11 @@ class HttpApp:
         if scope["type"] != "http":
             return
         path = scope["path"]
+        traced = self.request_log.begin(scope["headers"]) if self.request_log is not None else None
+        entered, key = False, ""
         try:
+            key = self.enter(path, scope["headers"], full=scope["method"] == "POST")
+            entered = True
             if path in self._post and scope["method"] == "POST":
                 body = await read_body(scope, receive)
                 answer: asyncio.Future[Response] = asyncio.get_running_loop().create_future()
@@ -120,10 +157,58 @@ class HttpApp:
                 raise self._refuse(path, scope["method"])
         except Exception as error:
             status, headers, payload = self._problem(error)
+            if not entered and any(name == b"expect" for name, _ in scope["headers"]):
+                headers = (*headers, (b"connection", b"close"))  # whether the body still comes cannot be known
             self._count(path if path in self._post or path in self._get else "other", status)
+        finally:
+            if entered:
+                self.leave()
+        if self.request_log is not None and traced is not None:
+            headers = (*headers, self.request_log.end(traced, scope["method"], path, status, key))
         length = (b"content-length", b"%d" % len(payload))
         await send({"type": "http.response.start", "status": status, "headers": [*headers, length]})
         await send({"type": "http.response.body", "body": b"" if scope["method"] == "HEAD" else payload})
+
+    def enter(self, path: str, headers: Iterable[tuple[bytes, bytes]], *, full: bool = True) -> str:
+        """A request has begun, and will `leave`; the name of its key.
+
+        Raises `HttpError`: 503 where it has to wait and there are enough that do, 401, 403 or 429 as its key is.
+        """
+        if full and self._entered >= self.limits.waiting:
+            busy = HttpError(
+                503, "too many requests are waiting; try again later", ((b"retry-after", b"%d" % RETRY_S),)
+            )
+            raise self.refused("waiting", busy)
+        key = ""
+        if self.access.closed:
+            try:
+                key = self.access.admit(path, headers)
+            except HttpError as error:
+                raise self.refused(_WHY[error.status], error) from None
+        self._entered += 1
+        return key
+
+    def leave(self) -> None:
+        """A request that entered is answered, or its client is gone."""
+        self._entered -= 1
+
+    def refused(self, why: str, error: HttpError) -> HttpError:
+        """The error, counted."""
+        self._refused[why] = self._refused.get(why, 0) + 1
+        return error
+
+    def fail(self, path: str, error: Exception) -> Response:
+        """The answer to a request that is not worked off."""
+        response = self._problem(error)
+        self._count(path, response[0])
+        return response
+
+    def last_words(self, error: HttpError) -> bytes:
+        """A whole answer, for a connection that is closed on it."""
+        status, headers, payload = self.fail("other", error)
+        if self.request_log is not None:
+            headers = (*headers, self.request_log.end(self.request_log.begin(()), "", "", status, ""))
+        return wire((status, headers, payload), keep_alive=False)
 
     def takes(self, path: str) -> bool:
         """Whether `submit` works off what is posted to a path."""

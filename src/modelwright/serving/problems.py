@@ -33,12 +33,15 @@ STATUS: dict[type[ModelwrightError], int] = {
 }
 TITLE = {
     400: "Not JSON",
+    401: "No key",
+    403: "Not with this key",
     404: "Not found",
     405: "Method not allowed",
     408: "Too slow",
     409: "Conflict",
     413: "Too large",
     422: "Against the contract",
+    429: "Too often",
     500: "Internal error",
     503: "Unavailable",
 }

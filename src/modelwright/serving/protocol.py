@@ -7,21 +7,26 @@ answer is one write.
 
 from typing import Any, cast
 
-from modelwright.serving.http import BODY_LIMIT, HttpApp, Response
-from modelwright.serving.transport import OneWrite
-
-REASONS = {200: b"OK", 400: b"Bad Request", 404: b"Not Found", 409: b"Conflict", 413: b"Content Too Large",
-           422: b"Unprocessable Content", 500: b"Internal Server Error", 503: b"Service Unavailable"}  # fmt: skip
+from modelwright.serving.http import BODY_LIMIT, HttpApp, Response, wire
+from modelwright.serving.patience import PatientProtocol
+from modelwright.serving.problems import HttpError
+from modelwright.serving.request_log import Traced
 
 
 class _Direct:
     """One such request, in the place of uvicorn's cycle: what the connection reads and sets on it."""
 
-    __slots__ = ("body", "disconnected", "keep_alive", "message_event", "more_body", "path", "response_complete")
+    __slots__ = (
+        "body", "disconnected", "keep_alive", "key", "message_event", "more_body", "path", "refused", "response_complete",
+        "traced",
+    )  # fmt: skip
 
     def __init__(self, path: str, *, keep_alive: bool) -> None:
         self.path = path
         self.keep_alive = keep_alive
+        self.refused: HttpError | None = None
+        self.key = ""
+        self.traced: Traced | None = None
         self.body: list[bytes] = []
         self.more_body = True
         self.disconnected = False
@@ -32,7 +37,7 @@ class _Direct:
         """Nobody waits for the next part of the body."""
 
 
-class DirectProtocol(OneWrite):
+class DirectProtocol(PatientProtocol):
     """uvicorn's protocol with that shortcut."""
 
     def on_headers_complete(self) -> None:
@@ -42,6 +47,7 @@ class DirectProtocol(OneWrite):
         before = self.cycle
         if (
             (before is not None and not before.response_complete)
+            or self.flow.write_paused  # who does not read is not written to: ASGI waits
             or not app.takes(path)
             or self.parser.get_method() != b"POST"
             or self.expect_100_continue
@@ -50,13 +56,21 @@ class DirectProtocol(OneWrite):
             super().on_headers_complete()
             return
         keep_alive = self.parser.get_http_version() != "1.0" and self.parser.should_keep_alive()
-        self.cycle = cast(Any, _Direct(path, keep_alive=keep_alive))
+        cycle = _Direct(path, keep_alive=keep_alive)
+        self.cycle = cast(Any, cycle)
+        if app.request_log is not None:
+            cycle.traced = app.request_log.begin(self.headers)
+        try:
+            cycle.key = app.enter(path, self.headers)
+        except HttpError as error:  # answered when its body has passed
+            cycle.refused = error
 
     def on_body(self, body: bytes) -> None:
         """A part of the body. The whole is small: there is no need to make the client wait."""
         cycle: Any = self.cycle
         if isinstance(cycle, _Direct):
-            cycle.body.append(body)
+            if cycle.refused is None:
+                cycle.body.append(body)
         else:
             super().on_body(body)
 
@@ -65,11 +79,24 @@ class DirectProtocol(OneWrite):
         cycle: Any = self.cycle
         if not isinstance(cycle, _Direct):
             super().on_message_complete()
-        elif cycle.more_body:
+            return
+        self.reading = False
+        if not cycle.more_body:
+            return
+        cycle.more_body = False
+        app = cast(HttpApp, self.app)
+        if cycle.refused is not None:
+            self._answer(cycle, app.fail(cycle.path, cycle.refused))
+        else:
+            app.submit(cycle.path, b"".join(cycle.body), lambda response: self._answer(cycle, response))
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        """The client is gone; a request that had not come in full is none."""
+        cycle: Any = self.cycle
+        if isinstance(cycle, _Direct) and cycle.more_body and cycle.refused is None:
             cycle.more_body = False
-            cast(HttpApp, self.app).submit(
-                cycle.path, b"".join(cycle.body), lambda response: self._answer(cycle, response)
-            )
+            cast(HttpApp, self.app).leave()
+        super().connection_lost(exc)
 
     def _announced(self) -> int:
         """The length of the body; -1 where it is not said."""
@@ -79,15 +106,16 @@ class DirectProtocol(OneWrite):
         return -1
 
     def _answer(self, cycle: _Direct, response: Response) -> None:
+        app = cast(HttpApp, self.app)
+        if cycle.refused is None:
+            app.leave()
+        if app.request_log is not None and cycle.traced is not None:
+            status, headers, payload = response
+            told = app.request_log.end(cycle.traced, "POST", cycle.path, status, cycle.key)
+            response = status, (*headers, told), payload
         if cycle.disconnected or self.transport.is_closing():
             return
-        status, headers, payload = response
-        lines = [b"HTTP/1.1 %d %s" % (status, REASONS.get(status, b"Error"))]
-        lines += [b"%s: %s" % header for header in headers]
-        lines.append(b"content-length: %d" % len(payload))
-        if not cycle.keep_alive:
-            lines.append(b"connection: close")
-        self.transport.write(b"\r\n".join([*lines, b"", payload]))
+        self.transport.write(wire(response, keep_alive=cycle.keep_alive))
         cycle.response_complete = True
         if not cycle.keep_alive:
             self.transport.close()

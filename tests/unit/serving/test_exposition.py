@@ -10,7 +10,7 @@ def test_every_line_is_prometheus_text(plane, release, pay):
     plane.work([("predict", [pay(1, shop="z")]), ("event", [pay(2)])])
     latency = Latency()
     latency.observe("/predict", 0.002)
-    text = exposition(plane, latency, {("/predict", 200): 3})
+    text = exposition(plane, latency, {("/predict", 200): 3}, {"slow": 2}, 4)
     typed = set()
     for line in text.splitlines():
         if line.startswith("# TYPE "):
@@ -23,6 +23,8 @@ def test_every_line_is_prometheus_text(plane, release, pay):
     assert 'modelwright_unseen_total{column="shop"} 1' in text
     assert 'modelwright_release_info{role="champion",release="r1"} 1' in text
     assert 'modelwright_responses_total{route="/predict",status="200"} 3' in text
+    assert 'modelwright_refused_total{reason="slow"} 2' in text
+    assert "modelwright_waiting 4" in text
     assert text.endswith("\n")
 
 

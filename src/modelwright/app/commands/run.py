@@ -17,7 +17,7 @@ from modelwright.app.commands.ingest import into_log, keep_history, source_paths
 from modelwright.app.frozen import frozen_answers
 from modelwright.app.replay import History, play
 from modelwright.app.runner import Runner
-from modelwright.app.server import listen
+from modelwright.app.server import Front, listen
 from modelwright.app.terminal import figures, number, terminal
 from modelwright.app.wiring import emptied, open_log, trial_of, workspace_of
 from modelwright.core.clock import Clock, SimulatedClock, SystemClock, iso
@@ -41,6 +41,7 @@ class RunOptions(msgspec.Struct, kw_only=True):
 
     host: str = "127.0.0.1"
     port: int = 8000
+    front: Front = Front()
     replay: Path | None = None
     start: float | None = None
     once: bool = False
@@ -93,7 +94,7 @@ def _live(system: System, workspace: Workspace, sock: socket.socket, options: Ru
     clock = SystemClock()
     log = _open(system, workspace, clock)
     console = terminal(quiet=options.json)
-    with Runner(system, log, clock, sock, console, mode="live") as runner:
+    with Runner(system, log, clock, sock, console, front=options.front, mode="live") as runner:
         _tell_address(runner, options)
         if system.source is not None or system.history:
             runner.say("starting", "reading the source")
@@ -129,7 +130,9 @@ def _replay(system: System, workspace: Workspace, sock: socket.socket, options: 
     history = History(system, options.replay, options.start)
     clock = SimulatedClock(int(history.at_us[history.start]))
     log = _open(system, workspace, clock)
-    with Runner(system, log, clock, sock, console, mode="replay", on_event=lambda row: note(row)) as runner:
+    with Runner(
+        system, log, clock, sock, console, front=options.front, mode="replay", on_event=lambda row: note(row)
+    ) as runner:
         frozen: dict[str, Any] = {}
 
         def note(row: EventRow) -> None:
@@ -165,7 +168,7 @@ def _replay(system: System, workspace: Workspace, sock: socket.socket, options: 
 
         runner.follow_pointer()
         close = None if system.label.ahead is None else runner.close_all
-        reached = play(history, runner.server.address, system.check_us, decide, late, close)
+        reached = play(history, runner.server.connect, system.check_us, decide, late, close)
         runner.look()
         done = (reached - history.start) / (len(history) - history.start)
         runner.finish(done)

@@ -1,0 +1,192 @@
+"""What a server takes on: requests at a time, clients that are slow or silent, and connections that do nothing."""
+
+import json
+import resource
+import socket
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack
+from typing import Any
+
+import pytest
+
+SLOW = ["--request-timeout", "0.8", "--idle-timeout", "2"]
+
+
+@pytest.fixture(scope="module")
+def impatient(card_numbers: Any, serve: Any) -> Any:
+    return serve(card_numbers.release, options=SLOW)
+
+
+@pytest.fixture
+def connect() -> Iterator[Callable[[Any], socket.socket]]:
+    with ExitStack() as stack:
+        yield lambda server: stack.enter_context(socket.create_connection(server.address, timeout=20))
+
+
+def to_the_end(connection: socket.socket) -> bytes:
+    """Everything that is said until the connection is closed."""
+    said = b""
+    while part := connection.recv(65536):
+        said += part
+    return said
+
+
+def head(length: int, path: str = "/predict") -> bytes:
+    return f"POST {path} HTTP/1.1\r\nhost: x\r\ncontent-length: {length}\r\n\r\n".encode()
+
+
+def come_to_wait(server: Any, count: int) -> None:
+    """So many requests wait, before the first of them is given up."""
+    until = time.monotonic() + 15
+    while server.metric("modelwright_waiting") != count:
+        assert time.monotonic() < until, server.metric("modelwright_waiting")
+        time.sleep(0.01)
+
+
+STALLED = {
+    "in the first line": b"POST /pre",
+    "in the headers": b"POST /predict HTTP/1.1\r\nhost: x\r\n",
+    "before the body": head(100),
+    "in the body": head(100) + b'{"payment_id"',
+    "in a body of chunks": b"POST /predict HTTP/1.1\r\nhost: x\r\ntransfer-encoding: chunked\r\n\r\n5\r\n{    \r\n",
+    "in the body of no route": head(100, "/nothing/here"),
+}
+
+
+@pytest.mark.parametrize("where", STALLED)
+def test_who_stops_in_the_middle_of_a_request_is_told_and_left(impatient: Any, connect: Any, where: str) -> None:
+    before = impatient.metric('modelwright_refused_total{reason="slow"}')
+    connection = connect(impatient)
+    connection.sendall(STALLED[where])
+    said = to_the_end(connection)
+    if where != "in the body of no route":
+        assert said.startswith(b"HTTP/1.1 408 ")
+        first, _, body = said.partition(b"\r\n\r\n")
+        assert b"connection: close" in first
+        assert json.loads(body)["status"] == 408
+    assert said.count(b"HTTP/1.1 ") <= 2
+    assert impatient.metric('modelwright_refused_total{reason="slow"}') == before + 1
+    assert impatient.metric("modelwright_waiting") == 1  # the request that asks
+
+
+def test_who_sends_a_byte_now_and_then_is_left_too(impatient: Any, connect: Any) -> None:
+    connection = connect(impatient)
+    connection.sendall(head(1000))
+    with pytest.raises((BrokenPipeError, ConnectionResetError)):
+        for _ in range(100):
+            connection.sendall(b" ")
+            time.sleep(0.1)
+
+
+def test_who_does_not_read_is_dropped(impatient: Any, payment: Any) -> None:
+    many = [
+        payment(f"unread-{number}", at=f"2024-06-03T{number // 60:02}:{number % 60:02}:00Z") for number in range(900)
+    ]
+    body = json.dumps(many).encode()
+    before = impatient.metric('modelwright_refused_total{reason="unread"}')
+    with socket.socket() as deaf:
+        deaf.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4096)
+        deaf.settimeout(10)
+        deaf.connect(impatient.address)
+        with pytest.raises((BrokenPipeError, ConnectionResetError)):
+            for _ in range(300):
+                deaf.sendall(head(len(body)) + body)
+    assert impatient.metric('modelwright_refused_total{reason="unread"}') == before + 1
+    assert impatient.metric("modelwright_waiting") == 1
+
+
+def test_a_silent_connection_is_closed_without_a_word(impatient: Any, connect: Any, payment: Any) -> None:
+    asked, fresh = connect(impatient), connect(impatient)
+    body = json.dumps(payment("silent")).encode()
+    asked.sendall(head(len(body)) + body)
+    said = to_the_end(asked)
+    assert said.startswith(b"HTTP/1.1 200 ")
+    assert said.count(b"HTTP/1.1 ") == 1
+    assert to_the_end(fresh) == b""
+
+
+def test_a_connection_that_works_is_not_closed(impatient: Any, payment: Any) -> None:
+    connection = impatient.connect()
+    for turn in range(6):
+        connection.request("POST", "/predict", json.dumps(payment(f"works-{turn}")))
+        assert connection.getresponse().read()
+        time.sleep(0.5)
+    connection.close()
+
+
+def test_beyond_the_limit_requests_are_sent_away_for_a_while(
+    card_numbers: Any, serve: Any, connect: Any, payment: Any
+) -> None:
+    server = serve(card_numbers.release, options=["--max-waiting", "3"])
+    body = json.dumps(payment("waits")).encode()
+    held = [connect(server) for _ in range(3)]
+    for connection in held[:2]:
+        connection.sendall(head(len(body)) + body[:5])
+    held[2].sendall(STALLED["in a body of chunks"])
+    come_to_wait(server, 4)  # with the request that asks
+    refused = server.post("/predict", payment("more"))
+    assert (refused.status, refused.headers["retry-after"], refused.json["status"]) == (503, "1", 503)
+    assert refused.headers["content-type"] == "application/problem+json"
+    assert server.ask("POST", "/nothing").status == 503
+    assert server.ask("GET", "/readyz").status == 200  # whoever watches is answered
+    assert server.metric('modelwright_refused_total{reason="waiting"}') == 2
+    held[0].sendall(body[5:])
+    assert held[0].recv(65536).startswith(b"HTTP/1.1 200 ")
+    held[1].close()  # gone without its answer
+    come_to_wait(server, 2)
+    assert server.post("/predict", payment("more")).status == 200
+
+
+def test_2000_idle_connections_disturb_nobody(card_numbers: Any, serve: Any, payment: Any) -> None:
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    if hard < 4200:
+        pytest.skip(f"only {hard} files may be open here")
+    resource.setrlimit(resource.RLIMIT_NOFILE, (max(soft, 4200), hard))
+    server = serve(card_numbers.release)
+    with ExitStack() as stack:
+        for _ in range(2000):
+            stack.enter_context(socket.create_connection(server.address, timeout=20))
+        for number in range(20):
+            assert server.post("/predict", payment(f"beside-{number}")).status == 200
+    assert server.ask("GET", "/readyz").status == 200
+    assert server.messages() == ""
+
+
+def test_too_few_files_are_told_and_connections_beyond_refused(card_numbers: Any, tmp_path: Any, payment: Any) -> None:
+    script = (
+        "import resource, sys; resource.setrlimit(resource.RLIMIT_NOFILE, (160, 160));"
+        "from modelwright.app.cli import main; sys.exit(main())"
+    )
+    process = subprocess.Popen(
+        [sys.executable, "-c", script, "serve", str(card_numbers.release), "--workspace", str(tmp_path / "state"),
+         "--port", "0", "--json"],
+        stdout=subprocess.PIPE, stderr=subprocess.PIPE,
+    )  # fmt: skip
+    assert process.stdout is not None
+    address = ("127.0.0.1", int(json.loads(process.stdout.readline())["address"].rpartition(":")[2]))
+    try:
+        with ExitStack() as stack:
+            held = [stack.enter_context(socket.create_connection(address, timeout=20)) for _ in range(60)]
+            assert to_the_end(held[-1]).startswith(b"HTTP/1.1 503 ")
+            body = json.dumps(payment("first")).encode()
+            held[0].sendall(head(len(body)) + body)
+            assert held[0].recv(65536).startswith(b"HTTP/1.1 200 ")
+    finally:
+        process.terminate()
+        _, messages = process.communicate(timeout=20)
+    told = [line for line in messages.decode().splitlines() if "files may be open" in line]
+    assert len(told) == 1, messages
+    assert "ulimit -n" in told[0]
+
+
+@pytest.mark.parametrize(
+    ("option", "value"), [("--max-waiting", "0"), ("--request-timeout", "-1"), ("--idle-timeout", "soon")]
+)
+def test_a_limit_that_is_none_is_refused(modelwright: Any, tmp_path: Any, option: str, value: str) -> None:
+    done = modelwright("serve", tmp_path, f"{option}={value}", home=tmp_path)
+    assert done.code == 2
+    assert value in done.err
+    assert done.err.count("\n") == 1
