@@ -3,7 +3,7 @@
 PYTHON ?= python3
 BIN := .venv/bin
 
-.PHONY: help setup demo test test-slow check bench bench-features docs clean
+.PHONY: help setup demo test test-slow check bench bench-serving bench-features docs clean
 
 help:  ## this list
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 14
@@ -39,6 +39,9 @@ check: setup  ## format, lint, types, ranks
 
 bench: setup  ## our figures, with peers beside us on the same work
 	@$(BIN)/python -m benchmarks serving imports
+
+bench-serving: setup  ## serve --no-log beside LitServe, BentoML, MLServer, MLflow and FastAPI; installs them, minutes
+	@$(BIN)/python -m benchmarks serving --part stateless
 
 bench-features: setup  ## history: offline beside DuckDB and a kernel by hand, beside Feast, and online; minutes
 	@$(BIN)/python -m benchmarks features

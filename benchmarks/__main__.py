@@ -1,4 +1,4 @@
-"""`python -m benchmarks [serving] [imports] [features] [predict] [--json]`: run the subjects and print their tables."""
+"""`python -m benchmarks [serving] [imports] [features] [predict] [--part PART] [--json]`: run subjects, print their tables."""
 
 import argparse
 import json
@@ -15,8 +15,10 @@ from rich.table import Table
 
 from benchmarks import imports
 from benchmarks.processes import fsync_ms, pinning
+from benchmarks.serving.stateless import PEERS
 
 SUBJECTS = ("serving", "imports", "features", "predict")
+SERVING = ("durable", "stateless")
 FEATURES = ("offline", "feast", "online", "scale")
 
 
@@ -29,27 +31,39 @@ def main() -> int:
         "--events", type=int, default=5_000_000, help="of the offline features work (default: %(default)s)"
     )
     options.add_argument(
-        "--part", action="append", choices=FEATURES, help="of features (default: all but scale, which takes minutes)"
+        "--part", action="append", choices=(*SERVING, *FEATURES),
+        help="of serving (default: durable), of features (default: all but scale, which takes minutes)",
+    )  # fmt: skip
+    options.add_argument(
+        "--peers", default=",".join(PEERS), metavar="NAME,...", help="of the stateless contest (default: %(default)s)"
     )
     options.add_argument("--rows", type=int, default=1_000_000, help="to predict (default: %(default)s)")
+    options.add_argument("--rounds", type=int, default=1, help="of the stateless contest (default: %(default)s)")
     chosen = options.parse_args()
     if unknown := set(chosen.subjects) - set(SUBJECTS):
         options.error(f"no such subject: {', '.join(sorted(unknown))}; there are {', '.join(SUBJECTS)}")
     subjects = chosen.subjects or SUBJECTS
-    console = Console(stderr=chosen.json, width=None if sys.stdout.isatty() else 120)
+    peers = [name for name in chosen.peers.split(",") if name]
+    if unknown := set(peers) - set(PEERS):
+        options.error(f"no such peer: {', '.join(sorted(unknown))}; there are {', '.join(PEERS)}")
+    parts = chosen.part or ()
+    console = Console(stderr=chosen.json, width=None if sys.stdout.isatty() else 160)
     found: dict[str, Any] = {"machine": machine()}
     console.print(", ".join(str(value) for value in found["machine"].values()), style="dim")
     if "imports" in subjects:
         found["imports"] = imports.measure()
         console.print(_imports_table(found["imports"]))
-    if "serving" in subjects:
+    if "serving" in subjects and "stateless" in parts:
+        found["stateless"] = _stateless(peers, chosen.rounds)
+        console.print(_stateless_table(found["stateless"]))
+    if "serving" in subjects and ("durable" in parts or not set(parts) & set(SERVING)):
         found["serving"] = _serving()
         console.print(_servers_table(found["serving"]))
         console.print(_parts_table(found["serving"]["in_process_us"]))
     if "features" in subjects:
         from benchmarks.features import tables
 
-        found["features"] = _features(chosen.part or FEATURES[:-1], chosen.events)
+        found["features"] = _features([part for part in FEATURES if part in parts] or FEATURES[:-1], chosen.events)
         for table in tables.tables(found["features"]):
             console.print(table)
     if "predict" in subjects:
@@ -90,6 +104,14 @@ def _serving() -> dict[str, Any]:
             "servers": servers,
             "in_process_us": inprocess.parts(done),
         }
+
+
+def _stateless(peers: Sequence[str], rounds: int) -> dict[str, Any]:
+    from benchmarks.serving import rows, stateless
+
+    os.environ["MODELWRIGHT_TRACKING"] = "off"
+    with tempfile.TemporaryDirectory(prefix="modelwright-bench-") as name:
+        return stateless.compare(rows.prepare(Path(name)), Path(name), peers, rounds)
 
 
 def _features(parts: Sequence[str], events: int) -> dict[str, Any]:
@@ -142,6 +164,45 @@ def _predict_table(found: dict[str, Any]) -> Table:
             f"{run['peak_mib']:.0f}", f"{run['small_wall_s']:.2f}", " ".join(f"{rate:,}" for rate in run["each_per_second"]),
         )  # fmt: skip
     return table
+
+
+def _stateless_table(found: dict[str, Any]) -> Table:
+    table = Table(
+        title=f"POST /predict without history or log, {found['connections']} connections, answers equal to the bit",
+        caption="x best: of the best peer, by the clock and a processor second. Asked of ours: 40 x at one row and 6 x at 64, "
+        "40 % of the do-nothing server a processor second, 110 MiB, 1.5 s",
+    )
+    names = (
+        "rows", "server", "requests/s", "x best", "p50 ms", "p99 ms", "a CPU second", "x best", "of do nothing",
+        "memory MiB", "cold start s",
+    )  # fmt: skip
+    for name in names:
+        table.add_column(name, justify="left" if name == "server" else "right")
+    servers = found["servers"]
+    peers = [one for name, one in servers.items() if name not in ("ours", "do nothing")]
+    for size in found["sizes"]:
+        nothing = servers["do nothing"][size]["per_cpu_second"]
+        best = {
+            rate: max((peer[size][rate] or 0.0 for peer in peers), default=None)
+            for rate in ("per_second", "per_cpu_second")
+        }
+        for name, one in servers.items():
+            run = one[size]
+            table.add_row(
+                size.removesuffix(" rows"), name,
+                f"{run['per_second']:,.0f}", _of(run["per_second"], best["per_second"], "{:.1f}"),
+                f"{run['p50_ms']:.2f}", f"{run['p99_ms']:.2f}",
+                _of(run["per_cpu_second"], 1.0, "{:,.0f}"), _of(run["per_cpu_second"], best["per_cpu_second"], "{:.1f}"),
+                _of(run["per_cpu_second"], nothing, "{:.1%}"), f"{one['resident_mb']:.0f}", f"{one['cold_start_s']:.2f}",
+            )  # fmt: skip
+        table.add_section()
+    for name, reason in found["skipped"].items():
+        table.add_row("", f"{name}: {reason}")
+    return table
+
+
+def _of(value: float | None, whole: float | None, form: str) -> str:
+    return "" if value is None or not whole else form.format(value / whole)
 
 
 def _parts_table(parts: dict[str, float]) -> Table:

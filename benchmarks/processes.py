@@ -18,6 +18,7 @@ from pathlib import Path
 
 START_S = 60.0
 """How long a server may take to its first answer."""
+PROC = Path("/proc/self/stat").exists()
 AFFINITY = hasattr(os, "sched_setaffinity")
 CORES = sorted(os.sched_getaffinity(0)) if AFFINITY else []
 SERVER_CORE, LOAD_CORE = (CORES[0], CORES[-1]) if len(CORES) > 1 else (None, None)
@@ -53,31 +54,52 @@ class Server:
     cold_start_s: float
 
     def resident_mb(self) -> float:
-        """Resident memory now, in MiB."""
-        status = Path(f"/proc/{self.process.pid}/status")
-        if status.exists():
-            text = next(line for line in status.read_text().splitlines() if line.startswith("VmRSS"))
-            return int(text.split()[1]) / 1024
+        """Resident memory now, in MiB, its children's included."""
+        if PROC:
+            texts = [Path(f"/proc/{pid}/status").read_text() for pid in family(self.process.pid)]
+            return sum(int(text.partition("VmRSS:")[2].split()[0]) for text in texts if "VmRSS:" in text) / 1024
         said = subprocess.run(
             ["ps", "-o", "rss=", "-p", str(self.process.pid)], capture_output=True, text=True, check=True
         )
         return int(said.stdout) / 1024
 
     def cpu_s(self) -> float | None:
-        """Processor seconds used so far; None where /proc is absent."""
-        stat = Path(f"/proc/{self.process.pid}/stat")
-        if not stat.exists():
+        """Processor seconds used so far, its children's included; None where /proc is absent."""
+        if not PROC:
             return None
-        fields = stat.read_text().rpartition(")")[2].split()
-        return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
+        ticks = 0
+        for pid in family(self.process.pid):
+            fields = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
+            ticks += int(fields[11]) + int(fields[12])
+        return ticks / os.sysconf("SC_CLK_TCK")
+
+
+def family(pid: int) -> list[int]:
+    """A process and those it started, and theirs; none of them where it has ended, itself alone where /proc is absent."""
+    if not PROC:
+        return [pid]
+    parents: dict[int, list[int]] = {}
+    for folder in Path("/proc").glob("[0-9]*"):
+        with contextlib.suppress(OSError):
+            parent = int((folder / "stat").read_text().rpartition(")")[2].split()[1])
+            parents.setdefault(parent, []).append(int(folder.name))
+    found = [pid] if Path(f"/proc/{pid}").exists() else []
+    for one in found:
+        found += parents.get(one, [])
+    return found
 
 
 @contextlib.contextmanager
-def served(command: Sequence[str], port: int, first: bytes, env: dict[str, str]) -> Iterator[Server]:
-    """Start a server on its core, wait until it answers `first` (a whole HTTP request) with 200, end it afterwards."""
+def served(
+    command: Sequence[str], port: int, first: bytes, env: dict[str, str], *, quiet: bool = False
+) -> Iterator[Server]:
+    """Start a server on its core, wait until it answers `first` (a whole HTTP request) with 200, end it afterwards, and
+    whatever it started. `quiet`: what it says of itself is not shown."""
     began = time.perf_counter()
     with on_core(SERVER_CORE):
-        process = subprocess.Popen(command, env={**os.environ, **env}, stdout=subprocess.DEVNULL)
+        process = subprocess.Popen(
+            command, env={**os.environ, **env}, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL if quiet else None
+        )
     try:
         while not _answers(port, first):
             if process.poll() is not None:
@@ -87,12 +109,16 @@ def served(command: Sequence[str], port: int, first: bytes, env: dict[str, str])
             time.sleep(0.01)
         yield Server(process, port, time.perf_counter() - began)
     finally:
+        started = family(process.pid)
         process.send_signal(signal.SIGTERM)
         try:
             process.wait(timeout=15)
         except subprocess.TimeoutExpired:
             process.kill()
             process.wait()
+        for pid in started[1:]:
+            with contextlib.suppress(ProcessLookupError):
+                os.kill(pid, signal.SIGKILL)
 
 
 def ended(command: Sequence[str], env: Mapping[str, str] | None = None) -> tuple[bytes, dict[str, float]]:

@@ -8,10 +8,8 @@ Feast lives in an environment of its own in the user's cache, made when first wa
 import json
 import os
 import subprocess
-import sys
 import tempfile
 import time
-import venv
 from datetime import datetime
 from pathlib import Path
 from typing import Any
@@ -20,7 +18,7 @@ import numpy as np
 import pandas as pd
 import pyarrow as pa
 
-from modelwright.features.kernel.compiled import user_cache
+from benchmarks.environments import environment
 from modelwright.features.offline import compute
 from modelwright.features.online import OnlineHost
 from modelwright.features.strings import MemoryStrings
@@ -66,7 +64,7 @@ def compare() -> dict[str, Any]:
         return {
             "skipped": f"no sales: no CSV file in {folder}; set {PLACES[0]} to the folder of Online Retail's daily files"
         }
-    python = _environment()
+    python = environment("feast-0.67", FEAST)
     if isinstance(python, str):
         return {"skipped": python}
     rows = sales(files)
@@ -145,21 +143,3 @@ def _ours(rows: pd.DataFrame, requests: pd.DataFrame) -> tuple[pa.Table, dict[st
     return answers, {
         "join_s": joined, "materialise_s": built, "read_p50_us": float(p50), "read_p99_us": float(p99)
     }  # fmt: skip
-
-
-def _environment() -> Path | str:
-    """Feast's interpreter, made when it is not there yet; or the line that says why it could not be."""
-    folder = user_cache() / "modelwright" / "bench-feast-0.67"
-    python = folder / ("Scripts/python.exe" if sys.platform == "win32" else "bin/python")
-    ready = folder / "ready"
-    if ready.exists():
-        return python
-    try:
-        venv.create(folder, with_pip=True, clear=True)
-        command = [str(python), "-m", "pip", "install", "--quiet", "--disable-pip-version-check", FEAST]
-        subprocess.run(command, check=True, capture_output=True, text=True)
-    except (OSError, subprocess.CalledProcessError) as error:
-        lines = (getattr(error, "stderr", None) or str(error)).strip().splitlines()
-        return f"Feast could not be installed ({FEAST}): {lines[-1] if lines else error}"
-    ready.touch()
-    return python

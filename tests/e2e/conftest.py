@@ -41,6 +41,25 @@ system = mw.System(
 )
 '''
 
+PLAIN = '''\
+"""Payments as they are, without history."""
+
+from cards import Payment
+from lightgbm import LGBMClassifier
+
+import modelwright as mw
+from modelwright import source
+
+system = mw.System(
+    name="plain-cards",
+    event=Payment,
+    source=source.files("payments.csv"),
+    inputs=["amount", "items"],
+    label=mw.Label("is_fraud", bool, delay="1d"),
+    model=LGBMClassifier(n_estimators=20, verbose=-1),
+)
+'''
+
 
 def payments(rows: int, seed: int = 7) -> list[dict[str, Any]]:
     """Payments of 30 cards, one to sixty minutes apart; large ones at two merchants are often fraud."""
@@ -184,6 +203,7 @@ def run_command(*arguments: Any, home: Path, cwd: Path | None = None) -> Done:
 def train_in(folder: Path, system: str, rows: int = 500) -> Trained:
     shutil.copy(CARDS, folder)
     (folder / "card_numbers.py").write_text(NUMBERS)
+    (folder / "plain_cards.py").write_text(PLAIN)
     write_csv(folder / "payments.csv", payments(rows))
     home = folder / "state"
     done = run_command("train", folder / system, "--json", home=home)
@@ -208,6 +228,12 @@ def cards(tmp_path_factory: pytest.TempPathFactory) -> Trained:
 def card_numbers(tmp_path_factory: pytest.TempPathFactory) -> Trained:
     """A system with number inputs, trained; its release is in ONNX."""
     return train_in(tmp_path_factory.mktemp("numbers"), "card_numbers.py")
+
+
+@pytest.fixture(scope="session")
+def plain_cards(tmp_path_factory: pytest.TempPathFactory) -> Trained:
+    """A system without features of history, trained; its release is in the compiled form."""
+    return train_in(tmp_path_factory.mktemp("plain"), "plain_cards.py")
 
 
 @pytest.fixture(scope="module")

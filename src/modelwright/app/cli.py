@@ -112,6 +112,7 @@ def parser() -> Parser:
         default=None,
         help="where its log lies (default: MODELWRIGHT_HOME, or .modelwright/ here)",
     )
+    serve.add_argument("--no-log", action="store_true", help="answer and forget: nothing is written")
     _address(serve)
 
     _key_commands(commands)
@@ -473,7 +474,15 @@ def _predict(options: argparse.Namespace) -> int:
 def _serve(options: argparse.Namespace) -> int:
     from modelwright.app.commands.serve import serve
 
-    return serve(options.release, options.workspace, options.host, options.port, _front(options), json=options.json)
+    return serve(
+        options.release,
+        options.workspace,
+        options.host,
+        options.port,
+        _front(options),
+        no_log=options.no_log,
+        json=options.json,
+    )
 
 
 def _key_create(options: argparse.Namespace) -> int:

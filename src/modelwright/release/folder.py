@@ -50,7 +50,9 @@ class Release:
         """Predictions for n rows; ReleaseError where the model fails or answers with what no answer may be."""
         manifest = self.manifest
         try:
-            output = self._runtime.run(in_vocabulary(rows, manifest.inputs))
+            # A compiled program looks texts up by itself: what is outside its vocabulary has no code.
+            known = rows if manifest.runtime == "compiled" else in_vocabulary(rows, manifest.inputs)
+            output = self._runtime.run(known)
         except Exception as error:
             raise ReleaseError(f"release {self.name} failed to predict: {first_line(error)}") from error
         return checked(output, len(rows), manifest.classes, f"release {self.name}")

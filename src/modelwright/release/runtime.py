@@ -117,12 +117,13 @@ def checked(output: Array, rows: int, classes: tuple[bool | str, ...], what: str
         output = output[:, 0]
     if output.shape != shape:
         raise ReleaseError(f"{what} answers {rows} rows with an array of shape {output.shape}; {shape} was expected")
-    if not np.isfinite(output).all():
+    low, high = output.min(initial=0), output.max(initial=0)  # NaN where there is one
+    if not -np.inf < low <= high < np.inf:
         wrong = int((~np.isfinite(output.reshape(rows, -1))).any(axis=1).sum())
         raise ReleaseError(
             f"{what} predicts NaN or infinity for {wrong} of {rows} rows; handle missing values in the pipeline"
         )
-    if classes and (output.min(initial=0) < -TOLERANCE or output.max(initial=0) > 1 + TOLERANCE):
+    if classes and (low < -TOLERANCE or high > 1 + TOLERANCE):
         raise ReleaseError(
             f"{what} gives {output.min():.4g} to {output.max():.4g} as probabilities; 0 to 1 was expected"
         )

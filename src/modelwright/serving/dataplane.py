@@ -9,9 +9,8 @@ One thread owns a data plane. Errors are `ModelwrightError`s, one per request; a
 """
 
 import math
-import uuid
 from collections.abc import Callable, Sequence
-from datetime import UTC, datetime
+from functools import partial
 from typing import Any
 
 import msgspec
@@ -29,41 +28,25 @@ from modelwright.lake.log import Log
 from modelwright.lake.rows import EventRow, OtherRow, OutcomeRow
 from modelwright.lake.writer import Writer
 from modelwright.release.folder import Release
+from modelwright.serving.events import FUTURE_US, Event, EventForm
 from modelwright.serving.live import Hosts, LiveRelease
-from modelwright.serving.messages import Accepted, Answer, Counters, Outcome, OutcomeBody
+from modelwright.serving.messages import (
+    Accepted,
+    Answer,
+    Counters,
+    Outcome,
+    OutcomeBody,
+    class_text,
+)
+from modelwright.serving.plane import Operation
 from modelwright.spec.contract import Contract
 from modelwright.spec.label import LabelSpec
 from modelwright.stats.predictions import Predictions
 
-FUTURE_US = 5 * 60 * 1_000_000
-"""How far a request's time may be ahead of the clock."""
-FIRST_US, LAST_US = to_us(datetime.min.replace(tzinfo=UTC)), to_us(datetime.max.replace(tzinfo=UTC))
-"""The instants that a log can hold."""
 SHADOW_LIMIT = 10_000
 """Requests that may wait for the challenger; beyond, both halves of a pair are dropped and counted."""
 FORGET_AFTER = 5_000
 """More rows of others than this are not appended one by one: the hosts load them from the log's history."""
-
-
-class Event(msgspec.Struct, gc=False):
-    """One decoded event: values in the contract's order with times as microseconds. `other` names another event than the
-    system's own."""
-
-    id: str
-    at_us: int
-    values: list[Any]
-    digest: bytes
-    other: str | None = None
-
-
-class _Form:
-    """Where the parts of an event stand in its values."""
-
-    def __init__(self, contract: Contract) -> None:
-        self.names = contract.names
-        self.times = [place for place, field in enumerate(contract.fields) if field.kind == "time"]
-        self.time = contract.names.index(contract.time or "")
-        self.id = contract.names.index(contract.id) if contract.id is not None else None
 
 
 class _Scoring(msgspec.Struct, gc=False):
@@ -107,7 +90,7 @@ class Dataplane:
         self._cursor = log.head()
         self._shadow: list[_Scoring] = []
         self.others = log.schema.others
-        self._forms = {None: _Form(contract)} | {other.name: _Form(other) for other in self.others}
+        self._forms = {None: EventForm(contract)} | {other.name: EventForm(other, other.name) for other in self.others}
         self._classes: dict[str, tuple[str, ...]] = {}
 
     # Releases.
@@ -134,34 +117,38 @@ class Dataplane:
         loaded = [live for live in (champion, previous, challenger) if live is not None]
         self.hosts.keep([live.release for live in loaded])
         self._classes = {
-            live.name: tuple(_class_text(value) for value in live.release.manifest.classes) for live in loaded
+            live.name: tuple(class_text(value) for value in live.release.manifest.classes) for live in loaded
         }
         self.counters.swaps += 1
 
     # Decoding.
+
+    @property
+    def operations(self) -> dict[str, Operation]:
+        """What may be asked: predictions, events of every kind, outcomes."""
+        event = self.contract.struct()
+        return {
+            "predict": Operation("predict", event, self.event_of),
+            "events": Operation("event", event, self.event_of),
+            "outcomes": Operation("outcome", OutcomeBody, self.outcome_of),
+            **{
+                f"events/{other.name}": Operation("event", other.struct(), partial(self.event_of, other=other.name))
+                for other in self.others
+            },
+        }
 
     def event_of(self, body: msgspec.Struct, other: str | None = None) -> Event:
         """A decoded body (an instance of the contract's struct, or of the `other` event's of that name) as an event.
 
         Raises `ContractError` for a time ahead of the clock.
         """
-        form = self._forms[other]
-        values = list(msgspec.structs.astuple(body))
-        reserved = values.pop() if len(values) > len(form.names) else None
-        for place in form.times:
-            if values[place] is not None:
-                values[place] = to_us(values[place])
-                if not FIRST_US <= values[place] <= LAST_US:
-                    name = form.names[place]
-                    raise ContractError(f"{name}: in UTC, the time is outside the years 1 to 9999", name)
-        at_us = values[form.time]
+        event = self._forms[other].event(body)
         if self._event_clock is not None:
-            self._event_clock.advance(at_us)
-        elif at_us > self.clock.now_us() + FUTURE_US:
-            name = form.names[form.time]
-            raise ContractError(f"{name}: the event's time is more than 5 minutes ahead of the clock", name)
-        id = str(values[form.id]) if form.id is not None else reserved or uuid.uuid4().hex
-        return Event(id, at_us, values, row_digest(values), other)
+            self._event_clock.advance(event.at_us)
+        else:
+            self._forms[other].check_ahead(event.at_us, self.clock)
+        event.digest = row_digest(event.values)
+        return event
 
     # Batches.
 
@@ -206,6 +193,14 @@ class Dataplane:
         """Score what waits for the challenger, when no request brings it along."""
         if self._shadow:
             self.work([])
+
+    def events(self) -> int:
+        """How many events the log holds."""
+        return self.log.counts()["events"]
+
+    def head(self) -> int:
+        """The sequence number of the log's last row."""
+        return self.log.head()
 
     @property
     def shadow_waiting(self) -> int:
@@ -427,7 +422,3 @@ class Dataplane:
 
 
 _PYTHON: dict[str, type] = {"bool": bool, "str": str, "int": int, "float": float}
-
-
-def _class_text(value: bool | str) -> str:
-    return value if isinstance(value, str) else str(value).lower()

@@ -1,6 +1,6 @@
 """/metrics in Prometheus' text form."""
 
-from modelwright.serving.dataplane import Dataplane
+from modelwright.serving.plane import Plane
 
 BUCKETS = (0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 1.0)
 """Upper bounds of the latency histogram, in seconds."""
@@ -41,7 +41,7 @@ class Latency:
 
 
 def exposition(
-    plane: Dataplane, latency: Latency, responses: dict[tuple[str, int], int], refused: dict[str, int], waiting: int
+    plane: Plane, latency: Latency, responses: dict[tuple[str, int], int], refused: dict[str, int], waiting: int
 ) -> str:
     """All metrics of one worker."""
     counters = plane.counters
@@ -68,7 +68,9 @@ def exposition(
     live = {"champion": plane.champion, "previous": plane.previous, "challenger": plane.challenger}
     lines.extend(["# HELP modelwright_release_info Releases that are loaded.", "# TYPE modelwright_release_info gauge"])
     lines += [f'modelwright_release_info{{role="{role}",release="{one.name}"}} 1' for role, one in live.items() if one]
-    family("log_head", "Sequence number of the log's last row.", {"": plane.log.head()}, kind="gauge")
+    head = plane.head()
+    if head is not None:
+        family("log_head", "Sequence number of the log's last row.", {"": head}, kind="gauge")
     lines.extend(
         [
             "# HELP modelwright_responses_total Answers by route and status.",

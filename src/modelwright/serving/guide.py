@@ -23,8 +23,10 @@ th{color:var(--dim);font-weight:500}
 _EXAMPLE: dict[str, Any] = {"float": 12.5, "int": 3, "bool": True, "str": "text", "time": "2026-01-31T12:00:00Z"}
 
 
-def guide(name: str, contract: Contract, label: LabelSpec, others: Sequence[Contract] = ()) -> bytes:
-    """The page as UTF-8. `others` are the other events whose history is taken."""
+def guide(
+    name: str, contract: Contract, label: LabelSpec, others: Sequence[Contract] = (), *, logged: bool = True
+) -> bytes:
+    """The page as UTF-8. `others` are the other events whose history is taken; `logged`: there is a log, which takes them."""
     told = label.ahead is None
     history = "".join(
         f'{_members(other)}<p>{escape(other.description)}</p><pre>curl -X POST "$URL/events/{escape(other.name)}" '
@@ -33,12 +35,13 @@ def guide(name: str, contract: Contract, label: LabelSpec, others: Sequence[Cont
     )
     routes = "".join(
         f"<tr><td><code>{escape(method.upper())} {escape(path)}</code></td><td>{escape(what['summary'])}</td></tr>"
-        for path, methods in openapi(name, contract, others, told=told)["paths"].items()
+        for path, methods in openapi(name, contract, others, told=told, logged=logged)["paths"].items()
         for method, what in methods.items()
     )
     title = escape(name)
     command = escape("""curl -X POST "$URL/outcomes" -d '{"id":"the event\'s id","outcome":...}'""")
     outcome = f"<pre>{command}</pre>" if told else f"<p>Nobody has to: it is {escape(label.described)}.</p>"
+    told_here = f"<h2>Tell what became of it</h2>{outcome}\n{history}" if logged else ""
     page = f"""<!doctype html><html lang="en"><head><meta charset="utf-8"><title>{title}: API</title>
 <meta name="viewport" content="width=device-width"><style>{_STYLE}</style></head><body>
 <h1>{title}</h1><p>{escape(contract.description)}</p>
@@ -47,8 +50,7 @@ def guide(name: str, contract: Contract, label: LabelSpec, others: Sequence[Cont
 <a href="openapi.json">openapi.json</a>; the console is <a href="./">here</a>.</p>
 {_members(contract)}
 <h2>Predict</h2><pre>curl -X POST "$URL/predict" -d '{_body(contract)}'</pre>
-<h2>Tell what became of it</h2>{outcome}
-{history}
+{told_here}
 </body></html>"""
     return page.encode()
 

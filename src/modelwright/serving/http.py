@@ -9,20 +9,18 @@ import sys
 import time
 import traceback
 from collections.abc import Awaitable, Callable, Iterable, MutableMapping
-from functools import partial
 from typing import Any, NamedTuple
 
 import msgspec
 
 from modelwright.core.clock import iso
 from modelwright.core.errors import ContractError, NoRoomError, WorkspaceError
-from modelwright.serving.dataplane import Dataplane
 from modelwright.serving.exposition import Latency, exposition
 from modelwright.serving.guide import guide
 from modelwright.serving.keys import Access
 from modelwright.serving.limits import LIMITS, OPEN_FILES, RETRY_S, Limits
-from modelwright.serving.messages import OutcomeBody
 from modelwright.serving.openapi import openapi
+from modelwright.serving.plane import Operation, Plane
 from modelwright.serving.problems import HttpError, contract_error, problem_of
 from modelwright.serving.request_log import RequestLog
 
@@ -81,19 +79,9 @@ class _Waiting(msgspec.Struct, gc=False):
     answered: Answered
 
 
-def _routes(plane: Dataplane) -> dict[str, _Posted]:
-    def route(kind: str, body: Any, take: Callable[[Any], Any]) -> _Posted:
-        return _Posted(kind, msgspec.json.Decoder(body), msgspec.json.Decoder(list[body]), take)
-
-    event = plane.contract.struct()
-    routes = {
-        "/predict": route("predict", event, plane.event_of),
-        "/events": route("event", event, plane.event_of),
-        "/outcomes": route("outcome", OutcomeBody, plane.outcome_of),
-    }
-    for other in plane.others:
-        routes[f"/events/{other.name}"] = route("event", other.struct(), partial(plane.event_of, other=other.name))
-    return routes
+def _posted(operation: Operation) -> _Posted:
+    one, many = msgspec.json.Decoder(operation.body), msgspec.json.Decoder(list[operation.body])  # type: ignore[name-defined]  # a type made at run time
+    return _Posted(operation.kind, one, many, operation.take)
 
 
 class HttpApp:
@@ -101,7 +89,7 @@ class HttpApp:
 
     def __init__(
         self,
-        plane: Dataplane,
+        plane: Plane,
         name: str,
         pages: dict[str, Page] | None = None,
         notes: list[str] | None = None,
@@ -118,7 +106,7 @@ class HttpApp:
         self._plane = plane
         self._name = name
         self._notes = notes or []
-        self._post = _routes(plane)
+        self._post = {f"/{name}": _posted(operation) for name, operation in plane.operations.items()}
         self._encode = msgspec.json.Encoder().encode
         self._batch: list[tuple[tuple[str, list[Any]], _Waiting]] = []
         self._told = ("", 0.0)
@@ -126,7 +114,7 @@ class HttpApp:
         self._responses: dict[tuple[str, int], int] = {}
         self._refused: dict[str, int] = {}
         self._entered = 0
-        told = plane.label.ahead is None
+        told, logged = plane.label.ahead is None, plane.events() is not None
         self._get: dict[str, Callable[[], tuple[int, bytes, bytes]]] = {
             "/healthz": lambda: (200, b"application/json", b'{"alive":true}'),
             "/readyz": self._ready,
@@ -138,10 +126,10 @@ class HttpApp:
             "/openapi.json": lambda: (
                 200,
                 b"application/json",
-                self._encode(openapi(name, plane.contract, plane.others, told=told)),
+                self._encode(openapi(name, plane.contract, plane.others, told=told, logged=logged)),
             ),
         }
-        described = guide(name, plane.contract, plane.label, plane.others)
+        described = guide(name, plane.contract, plane.label, plane.others, logged=logged)
         self._get["/docs"] = lambda: (200, b"text/html; charset=utf-8", described)
         for path, (kind, page) in (pages or {}).items():
             self._get[path] = lambda kind=kind, page=page: (200, kind, page())  # type: ignore[misc]  # bound per route
@@ -339,7 +327,7 @@ class HttpApp:
             "release": champion.name if champion else None,
             "challenger": plane.challenger.name if plane.challenger else None,
             "trained_until": iso(champion.release.manifest.trained_until_us) if champion else None,
-            "events": plane.log.counts()["events"],
+            "events": plane.events(),
             "notes": self._notes if champion else ["no release is live yet", *self._notes],
         }
         return (200 if champion else 503), b"application/json", self._encode(answer)

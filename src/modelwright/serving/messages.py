@@ -16,6 +16,11 @@ class Answer(msgspec.Struct, omit_defaults=True, gc=False):
     release: str = ""
 
 
+def class_text(value: bool | str) -> str:
+    """A class as a member of `probabilities`."""
+    return value if isinstance(value, str) else str(value).lower()
+
+
 class Accepted(msgspec.Struct, omit_defaults=True, gc=False):
     """An event or outcome is in the log. `repeated`: it was there already. `late`: it came too late to be history."""
 

@@ -11,9 +11,11 @@ from modelwright.serving.problems import Problem
 from modelwright.spec.contract import Contract
 
 
-def openapi(name: str, contract: Contract, others: Sequence[Contract] = (), *, told: bool = True) -> dict[str, Any]:
+def openapi(
+    name: str, contract: Contract, others: Sequence[Contract] = (), *, told: bool = True, logged: bool = True
+) -> dict[str, Any]:
     """OpenAPI 3.1, as a dictionary. `others` are the other events whose history is taken; `told`: outcomes are told, not
-    read from later events."""
+    read from later events; `logged`: there is a log, which takes them."""
     structs = [contract.struct(), *(other.struct() for other in others)]
     (answer, accepted, outcome, problem, event, *of_others), parts = msgspec.json.schema_components(
         [Answer, Accepted, OutcomeBody, Problem, *structs], ref_template="#/components/schemas/{name}"
@@ -44,10 +46,8 @@ def openapi(name: str, contract: Contract, others: Sequence[Contract] = (), *, t
             }
         }
 
-    return {
-        "openapi": "3.1.0",
-        "info": {"title": name, "version": __version__, "description": contract.description},
-        "paths": {
+    if logged:
+        taken = {
             "/predict": post("Predict one event or a list, and log them", event, answer, 409),
             "/events": post("Log events without a prediction", event, accepted, 409),
             **{
@@ -55,6 +55,14 @@ def openapi(name: str, contract: Contract, others: Sequence[Contract] = (), *, t
                 for other, body in zip(others, of_others, strict=True)
             },
             **({"/outcomes": post("Tell what became of events", outcome, accepted, 404)} if told else {}),
+        }
+    else:
+        taken = {"/predict": post("Predict one event or a list; nothing is logged", event, answer)}
+    return {
+        "openapi": "3.1.0",
+        "info": {"title": name, "version": __version__, "description": contract.description},
+        "paths": {
+            **taken,
             "/healthz": get("Is the process alive"),
             "/readyz": get("Can it answer, and with which release"),
             "/metrics": get("Prometheus metrics"),
