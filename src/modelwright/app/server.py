@@ -29,6 +29,7 @@ from modelwright.lake.workspace import Workspace
 from modelwright.release.folder import open_release
 from modelwright.serving.dataplane import Dataplane
 from modelwright.serving.http import HttpApp, Page
+from modelwright.serving.inference_protocol import InferenceProtocol
 from modelwright.serving.live import LiveRelease
 from modelwright.serving.protocol import DirectProtocol
 from modelwright.spec.contract import Contract
@@ -184,7 +185,7 @@ def main(config_path: str) -> int:
         "/": (b"text/html; charset=utf-8", lambda: page),
         "/console.json": (b"application/json", lambda: log.journal.read_note(CONSOLE_NOTE) or b"{}"),
     }
-    app = HttpApp(plane, config.name, pages)
+    app = HttpApp(plane, config.name, pages, dialects=[InferenceProtocol(plane, config.name)])
     sock = socket.socket(fileno=config.fd)
 
     async def follow(server: uvicorn.Server) -> None:

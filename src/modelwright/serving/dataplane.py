@@ -134,7 +134,7 @@ class Dataplane:
         loaded = [live for live in (champion, previous, challenger) if live is not None]
         self.hosts.keep([live.release for live in loaded])
         self._classes = {
-            live.name: tuple(_class_text(value) for value in live.release.manifest.classes) for live in loaded
+            live.name: tuple(class_text(value) for value in live.release.manifest.classes) for live in loaded
         }
         self.counters.swaps += 1
 
@@ -429,5 +429,6 @@ class Dataplane:
 _PYTHON: dict[str, type] = {"bool": bool, "str": str, "int": int, "float": float}
 
 
-def _class_text(value: bool | str) -> str:
+def class_text(value: bool | str) -> str:
+    """A class as a name in an answer."""
     return value if isinstance(value, str) else str(value).lower()

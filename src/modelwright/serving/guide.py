@@ -1,6 +1,6 @@
 """/docs: how to call this system, as one page made from its contract. No script, nothing from elsewhere."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from html import escape
 from typing import Any
 
@@ -23,8 +23,14 @@ th{color:var(--dim);font-weight:500}
 _EXAMPLE: dict[str, Any] = {"float": 12.5, "int": 3, "bool": True, "str": "text", "time": "2026-01-31T12:00:00Z"}
 
 
-def guide(name: str, contract: Contract, label: LabelSpec, others: Sequence[Contract] = ()) -> bytes:
-    """The page as UTF-8. `others` are the other events whose history is taken."""
+def guide(
+    name: str,
+    contract: Contract,
+    label: LabelSpec,
+    others: Sequence[Contract] = (),
+    further: Mapping[str, Any] | None = None,
+) -> bytes:
+    """The page as UTF-8. `others` are the other events whose history is taken; `further` the paths of other protocols."""
     told = label.ahead is None
     history = "".join(
         f'{_members(other)}<p>{escape(other.description)}</p><pre>curl -X POST "$URL/events/{escape(other.name)}" '
@@ -33,7 +39,7 @@ def guide(name: str, contract: Contract, label: LabelSpec, others: Sequence[Cont
     )
     routes = "".join(
         f"<tr><td><code>{escape(method.upper())} {escape(path)}</code></td><td>{escape(what['summary'])}</td></tr>"
-        for path, methods in openapi(name, contract, others, told=told)["paths"].items()
+        for path, methods in openapi(name, contract, others, further, told=told)["paths"].items()
         for method, what in methods.items()
     )
     title = escape(name)

@@ -8,27 +8,25 @@ import asyncio
 import sys
 import time
 import traceback
-from collections.abc import Awaitable, Callable, MutableMapping
+from collections.abc import Awaitable, Callable, MutableMapping, Sequence
 from functools import partial
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, cast
 
 import msgspec
 
 from modelwright.core.clock import iso
 from modelwright.core.errors import ContractError, NoRoomError, WorkspaceError
-from modelwright.serving.dataplane import Dataplane
+from modelwright.serving.dataplane import Dataplane, Event
+from modelwright.serving.dialect import Dialect, Headers, Request, Response
 from modelwright.serving.exposition import Latency, exposition
 from modelwright.serving.guide import guide
 from modelwright.serving.messages import OutcomeBody
 from modelwright.serving.openapi import openapi
-from modelwright.serving.problems import HttpError, contract_error, problem_of
+from modelwright.serving.problems import HttpError, Problem, contract_error, problem_of
 
 Scope = MutableMapping[str, Any]
 Receive = Callable[[], Awaitable[MutableMapping[str, Any]]]
 Send = Callable[[MutableMapping[str, Any]], Awaitable[None]]
-Headers = tuple[tuple[bytes, bytes], ...]
-Response = tuple[int, Headers, bytes]
-"""Status, headers without the length, body."""
 Answered = Callable[[Response], None]
 Page = tuple[bytes, Callable[[], bytes]]
 """A content type and what makes the page."""
@@ -52,6 +50,10 @@ class _Posted(NamedTuple):
     one: msgspec.json.Decoder[Any]
     many: msgspec.json.Decoder[Any]
     take: Callable[[Any], Any]
+
+
+Done = Callable[[Any], None]
+"""Told what became of a job: its answers, or the error."""
 
 
 class _Waiting(msgspec.Struct, gc=False):
@@ -79,20 +81,28 @@ def _routes(plane: Dataplane) -> dict[str, _Posted]:
 
 
 class HttpApp:
-    """The ASGI application of one worker. `pages` are further GET routes (the console), given by whoever wires it."""
+    """The ASGI application of one worker. `pages` are further GET routes (the console), `dialects` further protocols, given
+    by whoever wires it."""
 
     def __init__(
-        self, plane: Dataplane, name: str, pages: dict[str, Page] | None = None, notes: list[str] | None = None
+        self,
+        plane: Dataplane,
+        name: str,
+        pages: dict[str, Page] | None = None,
+        notes: list[str] | None = None,
+        dialects: Sequence[Dialect] = (),
     ) -> None:
         self._plane = plane
         self._name = name
         self._notes = notes or []
         self._post = _routes(plane)
         self._encode = msgspec.json.Encoder().encode
-        self._batch: list[tuple[tuple[str, list[Any]], _Waiting]] = []
+        self._batch: list[tuple[tuple[str, list[Any]], Done]] = []
         self._told = ("", 0.0)
         self._latency = Latency()
         self._responses: dict[tuple[str, int], int] = {}
+        self._dialects = dialects
+        further = {path: methods for dialect in dialects for path, methods in dialect.described.items()}
         told = plane.label.ahead is None
         self._get: dict[str, Callable[[], tuple[int, bytes, bytes]]] = {
             "/healthz": lambda: (200, b"application/json", b'{"alive":true}'),
@@ -105,13 +115,17 @@ class HttpApp:
             "/openapi.json": lambda: (
                 200,
                 b"application/json",
-                self._encode(openapi(name, plane.contract, plane.others, told=told)),
+                self._encode(openapi(name, plane.contract, plane.others, further, told=told)),
             ),
         }
-        described = guide(name, plane.contract, plane.label, plane.others)
+        described = guide(name, plane.contract, plane.label, plane.others, further)
         self._get["/docs"] = lambda: (200, b"text/html; charset=utf-8", described)
         for path, (kind, page) in (pages or {}).items():
             self._get[path] = lambda kind=kind, page=page: (200, kind, page())  # type: ignore[misc]  # bound per route
+        for dialect in dialects:  # a platform may give a path of ours to its own protocol
+            for path in [path for path in (*self._post, *self._get) if dialect.route(path)]:
+                self._post.pop(path, None)
+                self._get.pop(path, None)
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """One request."""
@@ -128,6 +142,8 @@ class HttpApp:
                 status, content_type, payload = self._get[path]()
                 headers = ((b"content-type", content_type),)
                 self._count(path, status)
+            elif (dialect := next((one for one in self._dialects if one.route(path)), None)) is not None:
+                status, headers, payload = await self._spoken(dialect, scope, receive)
             else:
                 raise self._refuse(path, scope["method"])
         except Exception as error:
@@ -136,6 +152,31 @@ class HttpApp:
         length = (b"content-length", b"%d" % len(payload))
         await send({"type": "http.response.start", "status": status, "headers": [*headers, length]})
         await send({"type": "http.response.body", "body": b"" if scope["method"] == "HEAD" else payload})
+
+    async def _spoken(self, dialect: Dialect, scope: Scope, receive: Receive) -> Response:
+        """One request of another protocol, answered as that protocol answers."""
+        path, method = scope["path"], scope["method"]
+        route, began = dialect.route(path) or "other", time.perf_counter()
+        try:
+            body = await read_body(scope, receive) if method not in ("GET", "HEAD") else b""
+            began = time.perf_counter()
+            response = await dialect.answer(Request(method, path, dict(scope["headers"]), body), self._predict)
+        except Exception as error:
+            problem, extra = self._told_problem(error)
+            headers, payload = dialect.refusal(problem)
+            response = problem.status, (*headers, *extra), payload
+        self._count(route, response[0])
+        self._latency.observe(route, time.perf_counter() - began)
+        return response
+
+    async def _predict(self, events: list[Event]) -> list[msgspec.Raw]:
+        """The answers to events, worked off with whatever else is in flight; raises what went wrong."""
+        answer: asyncio.Future[Any] = asyncio.get_running_loop().create_future()
+        self._enter(("predict", events), lambda result: None if answer.cancelled() else answer.set_result(result))
+        result = await answer
+        if isinstance(result, Exception):
+            raise result
+        return cast(list[msgspec.Raw], result)
 
     def takes(self, path: str) -> bool:
         """Whether `submit` works off what is posted to a path."""
@@ -150,10 +191,13 @@ class HttpApp:
         except Exception as error:
             self._finish(_Waiting(path, began, False, answered), error)
             return
+        self._enter((posted.kind, entries), partial(self._finish, _Waiting(path, began, many, answered)))
+
+    def _enter(self, job: tuple[str, list[Any]], done: Done) -> None:
         if not self._batch:
             loop = asyncio.get_running_loop()
             loop.call_soon(self._gather, loop, 0)
-        self._batch.append(((posted.kind, entries), _Waiting(path, began, many, answered)))
+        self._batch.append((job, done))
 
     def _finish(self, waiting: "_Waiting", result: Any) -> None:
         if isinstance(result, Exception):
@@ -165,13 +209,17 @@ class HttpApp:
         waiting.answered(response)
 
     def _problem(self, error: Exception) -> "Response":
+        problem, extra = self._told_problem(error)
+        return problem.status, (*PROBLEM, *extra), self._encode(problem)
+
+    def _told_problem(self, error: Exception) -> tuple[Problem, Headers]:
+        """What the client is told and the headers with it; what it is not told goes to standard error."""
         problem = problem_of(error)
         if problem.status == 500:
             traceback.print_exception(error, file=sys.stderr)
         elif isinstance(error, WorkspaceError):
             self._tell(str(error))
-        extra = error.headers if isinstance(error, HttpError) else ()
-        return problem.status, (*PROBLEM, *extra), self._encode(problem)
+        return problem, error.headers if isinstance(error, HttpError) else ()
 
     def _count(self, route: str, status: int) -> None:
         self._responses[route, status] = self._responses.get((route, status), 0) + 1
@@ -221,8 +269,8 @@ class HttpApp:
     def _flush(self) -> None:
         batch, self._batch = self._batch, []
         results = self._worked([job for job, _ in batch])
-        for (_, waiting), result in zip(batch, results, strict=True):
-            self._finish(waiting, result)
+        for (_, done), result in zip(batch, results, strict=True):
+            done(result)
         if self._plane.shadow_waiting:
             asyncio.get_running_loop().call_later(0.002, self._score_shadow)
 

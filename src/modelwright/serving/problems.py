@@ -38,6 +38,7 @@ TITLE = {
     408: "Too slow",
     409: "Conflict",
     413: "Too large",
+    415: "Unsupported content",
     422: "Against the contract",
     500: "Internal error",
     503: "Unavailable",

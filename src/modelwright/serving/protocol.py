@@ -7,7 +7,8 @@ answer is one write.
 
 from typing import Any, cast
 
-from modelwright.serving.http import BODY_LIMIT, HttpApp, Response
+from modelwright.serving.dialect import Response
+from modelwright.serving.http import BODY_LIMIT, HttpApp
 from modelwright.serving.transport import OneWrite
 
 REASONS = {200: b"OK", 400: b"Bad Request", 404: b"Not Found", 409: b"Conflict", 413: b"Content Too Large",

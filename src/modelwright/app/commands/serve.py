@@ -18,6 +18,7 @@ from modelwright.lake.workspace import Workspace
 from modelwright.release.folder import open_release
 from modelwright.serving.dataplane import Dataplane
 from modelwright.serving.http import HttpApp
+from modelwright.serving.inference_protocol import InferenceProtocol
 
 DRAIN_EVERY_S = 5.0
 DRAIN_ROWS = 5_000
@@ -40,7 +41,8 @@ def serve(release: Path, workspace: Path | None, host: str, port: int, *, json: 
         plane = Dataplane(log, opened.contract, label, log.clock)
         plane.swap(plane.prepare(opened), None, None)
         notes = [] if log.counts()["events"] or not opened.manifest.views else ["began with empty history"]
-        app = HttpApp(plane, opened.manifest.system, notes=notes)
+        name = opened.manifest.system
+        app = HttpApp(plane, name, notes=notes, dialects=[InferenceProtocol(plane, name)])
 
         async def drain(server: Any) -> None:
             while importlib.util.find_spec("deltalake") is not None:
