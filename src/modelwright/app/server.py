@@ -31,6 +31,7 @@ from modelwright.lake.workspace import Workspace
 from modelwright.release.folder import open_release
 from modelwright.serving.dataplane import Dataplane
 from modelwright.serving.http import HttpApp, Page
+from modelwright.serving.inference_protocol import InferenceProtocol
 from modelwright.serving.keys import Access, KeyFile
 from modelwright.serving.limits import Limits, most_connections, too_few_files
 from modelwright.serving.live import LiveRelease
@@ -253,6 +254,7 @@ def main(config_path: str) -> int:
     app = HttpApp(
         plane, config.name, pages, limits=config.front.limits, most_connections=most_connections(),
         access=Access(KeyFile(Path(config.keys)), config.own_key), request_log=config.front.request_log(),
+        dialects=[InferenceProtocol(plane, config.name)],
     )  # fmt: skip
     sock = socket.socket(fileno=config.fd)
 

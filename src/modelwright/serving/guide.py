@@ -1,6 +1,6 @@
 """/docs: how to call this system, as one page made from its contract. No script, nothing from elsewhere."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from html import escape
 from typing import Any
 
@@ -24,9 +24,16 @@ _EXAMPLE: dict[str, Any] = {"float": 12.5, "int": 3, "bool": True, "str": "text"
 
 
 def guide(
-    name: str, contract: Contract, label: LabelSpec, others: Sequence[Contract] = (), *, logged: bool = True
+    name: str,
+    contract: Contract,
+    label: LabelSpec,
+    others: Sequence[Contract] = (),
+    further: Mapping[str, Any] | None = None,
+    *,
+    logged: bool = True,
 ) -> bytes:
-    """The page as UTF-8. `others` are the other events whose history is taken; `logged`: there is a log, which takes them."""
+    """The page as UTF-8. `others` are the other events whose history is taken; `further` the paths of other protocols;
+    `logged`: there is a log, which takes them."""
     told = label.ahead is None
     history = "".join(
         f'{_members(other)}<p>{escape(other.description)}</p><pre>curl -X POST "$URL/events/{escape(other.name)}" '
@@ -35,7 +42,7 @@ def guide(
     )
     routes = "".join(
         f"<tr><td><code>{escape(method.upper())} {escape(path)}</code></td><td>{escape(what['summary'])}</td></tr>"
-        for path, methods in openapi(name, contract, others, told=told, logged=logged)["paths"].items()
+        for path, methods in openapi(name, contract, others, further, told=told, logged=logged)["paths"].items()
         for method, what in methods.items()
     )
     title = escape(name)

@@ -8,28 +8,28 @@ import asyncio
 import sys
 import time
 import traceback
-from collections.abc import Awaitable, Callable, Iterable, MutableMapping
-from typing import Any, NamedTuple
+from collections.abc import Awaitable, Callable, Iterable, MutableMapping, Sequence
+from functools import partial
+from typing import Any, NamedTuple, cast
 
 import msgspec
 
 from modelwright.core.clock import iso
 from modelwright.core.errors import ContractError, NoRoomError, WorkspaceError
+from modelwright.serving.dialect import Dialect, Headers, Request, Response
+from modelwright.serving.events import Event
 from modelwright.serving.exposition import Latency, exposition
 from modelwright.serving.guide import guide
 from modelwright.serving.keys import Access
 from modelwright.serving.limits import LIMITS, OPEN_FILES, RETRY_S, Limits
 from modelwright.serving.openapi import openapi
 from modelwright.serving.plane import Operation, Plane
-from modelwright.serving.problems import HttpError, contract_error, problem_of
+from modelwright.serving.problems import HttpError, Problem, contract_error, problem_of
 from modelwright.serving.request_log import RequestLog
 
 Scope = MutableMapping[str, Any]
 Receive = Callable[[], Awaitable[MutableMapping[str, Any]]]
 Send = Callable[[MutableMapping[str, Any]], Awaitable[None]]
-Headers = tuple[tuple[bytes, bytes], ...]
-Response = tuple[int, Headers, bytes]
-"""Status, headers without the length, body."""
 Answered = Callable[[Response], None]
 REASONS = {200: b"OK", 400: b"Bad Request", 401: b"Unauthorized", 403: b"Forbidden", 404: b"Not Found",
            408: b"Request Timeout", 409: b"Conflict", 413: b"Content Too Large", 422: b"Unprocessable Content",
@@ -70,6 +70,10 @@ class _Posted(NamedTuple):
     take: Callable[[Any], Any]
 
 
+Done = Callable[[Any], None]
+"""Told what became of a job: its answers, or the error."""
+
+
 class _Waiting(msgspec.Struct, gc=False):
     """A request in a batch: its route, when its body was there, whether it asked with a list, and who is told."""
 
@@ -85,7 +89,8 @@ def _posted(operation: Operation) -> _Posted:
 
 
 class HttpApp:
-    """The ASGI application of one worker. `pages` are further GET routes (the console), given by whoever wires it."""
+    """The ASGI application of one worker. `pages` are further GET routes (the console), `dialects` further protocols, given
+    by whoever wires it."""
 
     def __init__(
         self,
@@ -93,6 +98,7 @@ class HttpApp:
         name: str,
         pages: dict[str, Page] | None = None,
         notes: list[str] | None = None,
+        dialects: Sequence[Dialect] = (),
         *,
         limits: Limits = LIMITS,
         most_connections: int = OPEN_FILES,
@@ -108,12 +114,14 @@ class HttpApp:
         self._notes = notes or []
         self._post = {f"/{name}": _posted(operation) for name, operation in plane.operations.items()}
         self._encode = msgspec.json.Encoder().encode
-        self._batch: list[tuple[tuple[str, list[Any]], _Waiting]] = []
+        self._batch: list[tuple[tuple[str, list[Any]], Done]] = []
         self._told = ("", 0.0)
         self._latency = Latency()
         self._responses: dict[tuple[str, int], int] = {}
         self._refused: dict[str, int] = {}
         self._entered = 0
+        self._dialects = dialects
+        further = {path: methods for dialect in dialects for path, methods in dialect.described.items()}
         told, logged = plane.label.ahead is None, plane.events() is not None
         self._get: dict[str, Callable[[], tuple[int, bytes, bytes]]] = {
             "/healthz": lambda: (200, b"application/json", b'{"alive":true}'),
@@ -126,13 +134,17 @@ class HttpApp:
             "/openapi.json": lambda: (
                 200,
                 b"application/json",
-                self._encode(openapi(name, plane.contract, plane.others, told=told, logged=logged)),
+                self._encode(openapi(name, plane.contract, plane.others, further, told=told, logged=logged)),
             ),
         }
-        described = guide(name, plane.contract, plane.label, plane.others, logged=logged)
+        described = guide(name, plane.contract, plane.label, plane.others, further, logged=logged)
         self._get["/docs"] = lambda: (200, b"text/html; charset=utf-8", described)
         for path, (kind, page) in (pages or {}).items():
             self._get[path] = lambda kind=kind, page=page: (200, kind, page())  # type: ignore[misc]  # bound per route
+        for dialect in dialects:  # a platform may give a path of ours to its own protocol
+            for path in [path for path in (*self._post, *self._get) if dialect.route(path)]:
+                self._post.pop(path, None)
+                self._get.pop(path, None)
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """One request."""
@@ -153,6 +165,8 @@ class HttpApp:
                 status, content_type, payload = self._get[path]()
                 headers = ((b"content-type", content_type),)
                 self._count(path, status)
+            elif (dialect := next((one for one in self._dialects if one.route(path)), None)) is not None:
+                status, headers, payload = await self._spoken(dialect, scope, receive)
             else:
                 raise self._refuse(path, scope["method"])
         except Exception as error:
@@ -210,6 +224,31 @@ class HttpApp:
             headers = (*headers, self.request_log.end(self.request_log.begin(()), "", "", status, ""))
         return wire((status, headers, payload), keep_alive=False)
 
+    async def _spoken(self, dialect: Dialect, scope: Scope, receive: Receive) -> Response:
+        """One request of another protocol, answered as that protocol answers."""
+        path, method = scope["path"], scope["method"]
+        route, began = dialect.route(path) or "other", time.perf_counter()
+        try:
+            body = await read_body(scope, receive) if method not in ("GET", "HEAD") else b""
+            began = time.perf_counter()
+            response = await dialect.answer(Request(method, path, dict(scope["headers"]), body), self._predict)
+        except Exception as error:
+            problem, extra = self._told_problem(error)
+            headers, payload = dialect.refusal(problem)
+            response = problem.status, (*headers, *extra), payload
+        self._count(route, response[0])
+        self._latency.observe(route, time.perf_counter() - began)
+        return response
+
+    async def _predict(self, events: list[Event]) -> list[msgspec.Raw]:
+        """The answers to events, worked off with whatever else is in flight; raises what went wrong."""
+        answer: asyncio.Future[Any] = asyncio.get_running_loop().create_future()
+        self._enter(("predict", events), lambda result: None if answer.cancelled() else answer.set_result(result))
+        result = await answer
+        if isinstance(result, Exception):
+            raise result
+        return cast(list[msgspec.Raw], result)
+
     def takes(self, path: str) -> bool:
         """Whether `submit` works off what is posted to a path."""
         return path in self._post
@@ -223,10 +262,13 @@ class HttpApp:
         except Exception as error:
             self._finish(_Waiting(path, began, False, answered), error)
             return
+        self._enter((posted.kind, entries), partial(self._finish, _Waiting(path, began, many, answered)))
+
+    def _enter(self, job: tuple[str, list[Any]], done: Done) -> None:
         if not self._batch:
             loop = asyncio.get_running_loop()
             loop.call_soon(self._gather, loop, 0)
-        self._batch.append(((posted.kind, entries), _Waiting(path, began, many, answered)))
+        self._batch.append((job, done))
 
     def _finish(self, waiting: "_Waiting", result: Any) -> None:
         if isinstance(result, Exception):
@@ -238,13 +280,17 @@ class HttpApp:
         waiting.answered(response)
 
     def _problem(self, error: Exception) -> "Response":
+        problem, extra = self._told_problem(error)
+        return problem.status, (*PROBLEM, *extra), self._encode(problem)
+
+    def _told_problem(self, error: Exception) -> tuple[Problem, Headers]:
+        """What the client is told and the headers with it; what it is not told goes to standard error."""
         problem = problem_of(error)
         if problem.status == 500:
             traceback.print_exception(error, file=sys.stderr)
         elif isinstance(error, WorkspaceError):
             self._tell(str(error))
-        extra = error.headers if isinstance(error, HttpError) else ()
-        return problem.status, (*PROBLEM, *extra), self._encode(problem)
+        return problem, error.headers if isinstance(error, HttpError) else ()
 
     def _count(self, route: str, status: int) -> None:
         self._responses[route, status] = self._responses.get((route, status), 0) + 1
@@ -294,8 +340,8 @@ class HttpApp:
     def _flush(self) -> None:
         batch, self._batch = self._batch, []
         results = self._worked([job for job, _ in batch])
-        for (_, waiting), result in zip(batch, results, strict=True):
-            self._finish(waiting, result)
+        for (_, done), result in zip(batch, results, strict=True):
+            done(result)
         if self._plane.shadow_waiting:
             asyncio.get_running_loop().call_later(0.002, self._score_shadow)
 

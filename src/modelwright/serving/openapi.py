@@ -1,6 +1,6 @@
 """The OpenAPI description of a system's routes, from its contract."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import msgspec
@@ -12,10 +12,16 @@ from modelwright.spec.contract import Contract
 
 
 def openapi(
-    name: str, contract: Contract, others: Sequence[Contract] = (), *, told: bool = True, logged: bool = True
+    name: str,
+    contract: Contract,
+    others: Sequence[Contract] = (),
+    further: Mapping[str, Any] | None = None,
+    *,
+    told: bool = True,
+    logged: bool = True,
 ) -> dict[str, Any]:
-    """OpenAPI 3.1, as a dictionary. `others` are the other events whose history is taken; `told`: outcomes are told, not
-    read from later events; `logged`: there is a log, which takes them."""
+    """OpenAPI 3.1, as a dictionary. `others` are the other events whose history is taken; `further` the paths of other
+    protocols; `told`: outcomes are told, not read from later events; `logged`: there is a log, which takes them."""
     structs = [contract.struct(), *(other.struct() for other in others)]
     (answer, accepted, outcome, problem, event, *of_others), parts = msgspec.json.schema_components(
         [Answer, Accepted, OutcomeBody, Problem, *structs], ref_template="#/components/schemas/{name}"
@@ -67,6 +73,7 @@ def openapi(
             "/readyz": get("Can it answer, and with which release"),
             "/metrics": get("Prometheus metrics"),
             "/openapi.json": get("This description"),
+            **(further or {}),
         },
         "components": {"schemas": parts},
     }

@@ -40,6 +40,7 @@ TITLE = {
     408: "Too slow",
     409: "Conflict",
     413: "Too large",
+    415: "Unsupported content",
     422: "Against the contract",
     429: "Too often",
     500: "Internal error",

@@ -7,7 +7,8 @@ answer is one write.
 
 from typing import Any, cast
 
-from modelwright.serving.http import BODY_LIMIT, HttpApp, Response, wire
+from modelwright.serving.dialect import Response
+from modelwright.serving.http import BODY_LIMIT, HttpApp, wire
 from modelwright.serving.patience import PatientProtocol
 from modelwright.serving.problems import HttpError
 from modelwright.serving.request_log import Traced

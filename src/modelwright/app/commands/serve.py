@@ -4,6 +4,7 @@ import asyncio
 import importlib.util
 import os
 import sys
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -14,6 +15,7 @@ from modelwright.core.clock import SystemClock
 from modelwright.core.errors import ModelwrightError, UsageError
 from modelwright.lake.workspace import Workspace
 from modelwright.release.folder import Release, open_release
+from modelwright.serving.dialect import Dialect
 from modelwright.serving.http import HttpApp
 from modelwright.serving.keys import Access, KeyFile
 from modelwright.serving.limits import most_connections
@@ -58,10 +60,12 @@ def serve(
     return 0
 
 
-def _app(plane: Plane, release: Release, front: Front, keys: Path, notes: list[str]) -> HttpApp:
+def _app(
+    plane: Plane, release: Release, front: Front, keys: Path, notes: list[str], dialects: Sequence[Dialect] = ()
+) -> HttpApp:
     return HttpApp(
-        plane, release.manifest.system, notes=notes, limits=front.limits, most_connections=most_connections(),
-        access=Access(KeyFile(keys)), request_log=front.request_log(),
+        plane, release.manifest.system, notes=notes, dialects=dialects, limits=front.limits,
+        most_connections=most_connections(), access=Access(KeyFile(keys)), request_log=front.request_log(),
     )  # fmt: skip
 
 
@@ -77,6 +81,7 @@ def _serve_with_log(release: Release, root: Path, host: str, port: int, front: F
     from modelwright.lake.log import Log
     from modelwright.lake.rows import LogSchema
     from modelwright.serving.dataplane import Dataplane
+    from modelwright.serving.inference_protocol import InferenceProtocol
 
     space = Workspace(root)
     label = release.manifest.label
@@ -85,7 +90,8 @@ def _serve_with_log(release: Release, root: Path, host: str, port: int, front: F
         plane = Dataplane(log, release.contract, label, log.clock)
         plane.swap(plane.prepare(release), None, None)
         notes = [] if log.counts()["events"] or not release.manifest.views else ["began with empty history"]
-        app = _app(plane, release, front, space.keys, notes)
+        dialects = [InferenceProtocol(plane, release.manifest.system)]
+        app = _app(plane, release, front, space.keys, notes, dialects)
 
         async def drain(server: Any) -> None:
             while importlib.util.find_spec("deltalake") is not None:
