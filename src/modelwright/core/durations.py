@@ -57,3 +57,15 @@ def duration_text(micros: int) -> str:
         if micros % _UNIT_US[unit] == 0 and (unit != "w" or micros % (4 * _UNIT_US["w"]) == 0):
             return f"{micros // _UNIT_US[unit]}{unit}"
     return f"{micros}us"
+
+
+def about(micros: int) -> str:
+    """A duration for people, to about two digits.
+
+    >>> about(7_260_000_000), about(90_061_000_000), about(1_219_745_000_000), about(1_500_000)
+    ('121m', '25h', '14d', '1500ms')
+    """
+    for unit in ("d", "h", "m", "s", "ms"):
+        if micros >= 10 * _UNIT_US[unit]:
+            return f"{round(micros / _UNIT_US[unit])}{unit}"
+    return f"{micros}us"

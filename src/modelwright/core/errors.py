@@ -12,6 +12,8 @@
     ├── TrainingError                a model failed in fit or predicts what no model may
     ├── ReleaseError                 a release folder is incomplete, altered or cannot run here
     ├── UnavailableError             there is nothing to answer with (yet)
+    ├── StreamError                  a message broker is not there, or refuses what it is asked
+    ├── NotifyError                  a receiver of alerts did not take a message
     └── MissingExtraError            an optional library is absent; names the install command
 
 Errors know nothing of HTTP: `serving` maps them to status codes in one table.
@@ -81,6 +83,14 @@ class ReleaseError(ModelwrightError):
 
 class UnavailableError(ModelwrightError):
     """There is nothing to answer with, for now."""
+
+
+class StreamError(ModelwrightError):
+    """A message broker is not there, or refuses what it is asked; what it holds is asked for again."""
+
+
+class NotifyError(ModelwrightError):
+    """A receiver of alerts did not take a message; it is sent again."""
 
 
 class MissingExtraError(ModelwrightError):

@@ -44,12 +44,12 @@ class RowEncoder:
             for index, field in enumerate(contract.fields)
             if columns is None or field.name in columns
         ]
-        self._width = len(contract.fields)
+        self._missing = np.full(len(contract.fields), math.nan)
         self._strings = strings
 
     def encode(self, values: Sequence[object]) -> np.ndarray:
         """A float64 row of an event's values, given in the contract's order; times as datetimes or microseconds."""
-        row = np.full(self._width, math.nan)
+        row = self._missing.copy()
         for index, kind, name in self._fields:
             row[index] = encode_value(kind, name, values[index], self._strings)
         return row
@@ -65,8 +65,8 @@ class KeyReader:
         """Times become microseconds and NaN is missing, so that equal keys are equal tuples."""
         if not self._places:
             return ()
-        parts = tuple(values[place] for place in self._places)
+        parts = [values[place] for place in self._places]
         for part in parts:
-            if part is None or (isinstance(part, float) and math.isnan(part)):
+            if part is None or part != part:  # NaN alone differs from itself
                 return None
-        return tuple(to_us(part) if isinstance(part, datetime) else part for part in parts)
+        return tuple([to_us(part) if isinstance(part, datetime) else part for part in parts])

@@ -26,6 +26,9 @@ _COMPARISON = {
     ast.GtE: np.greater_equal,
 }  # fmt: skip
 
+FEW = 8
+"""Constants that are compared with one by one."""
+
 
 class Mask:
     """A condition bound to columns: `columns` maps each name to its (index, kind).
@@ -37,10 +40,14 @@ class Mask:
         self._text = text
         self._columns = columns
         self._feature = feature
+        self._calculates = False
+        """Whether numpy may warn of what it computes; asking it not to costs as much as a comparison."""
         self._truth = self._condition(Condition(text).tree)
 
     def evaluate(self, columns: Columns, strings: Strings) -> NDArray[np.uint8]:
         """1 where the condition holds; `columns` are arrays of one length, strings as their numbers."""
+        if not self._calculates:
+            return self._truth(columns, strings).astype(np.uint8)
         with np.errstate(all="ignore"):
             return self._truth(columns, strings).astype(np.uint8)
 
@@ -109,11 +116,11 @@ class Mask:
         if any(isinstance(constant, str) for constant in constants):
             raise self._refuse("looks a number up in a list that holds strings")
         number = self._number(left)
-        wanted = np.array([float(constant) for constant in constants])
+        wanted = [float(constant) for constant in constants]
 
         def truth(columns: Columns, strings: Strings) -> NDArray[np.bool_]:
             a = number(columns, strings)
-            return np.asarray(~np.isnan(a) & (np.isin(a, wanted) != negated))
+            return _among(a, wanted, negated)
 
         return truth
 
@@ -121,9 +128,8 @@ class Mask:
         index, name = column
 
         def truth(columns: Columns, strings: Strings) -> NDArray[np.bool_]:
-            ids = [found for text in texts if (found := strings.find(name, text)) is not None]
-            a = columns[index]
-            return np.asarray(~np.isnan(a) & (np.isin(a, np.array(ids, np.float64)) != negated))
+            ids = [float(found) for text in texts if (found := strings.find(name, text)) is not None]
+            return _among(columns[index], ids, negated)
 
         return truth
 
@@ -134,6 +140,7 @@ class Mask:
             index, _ = self._column(node)
             return lambda columns, strings: columns[index]
         if isinstance(node, ast.BinOp):
+            self._calculates = True
             operate = _ARITHMETIC[type(node.op)]
             one, other = self._number(node.left), self._number(node.right)
             return lambda columns, strings: operate(one(columns, strings), other(columns, strings))
@@ -182,6 +189,18 @@ class Mask:
 
 def _true(number: NDArray[np.float64]) -> NDArray[np.bool_]:
     return np.asarray((number != 0) & ~np.isnan(number))
+
+
+def _among(numbers: NDArray[np.float64], wanted: list[float], negated: bool) -> NDArray[np.bool_]:
+    """Whether each is one of the wanted, or if `negated` there and none of them; `np.isin` takes ten times a comparison where
+    there is one number, as in serving."""
+    if len(wanted) > FEW:
+        found = np.isin(numbers, wanted)
+    else:
+        found = np.zeros(numbers.shape, np.bool_)
+        for one in wanted:
+            found |= numbers == one
+    return ~(found | np.isnan(numbers)) if negated else found
 
 
 def _translated(ids: NDArray[np.float64], column: str, into: str, strings: Strings) -> NDArray[np.float64]:

@@ -6,7 +6,6 @@ of the field's kind, or outside its limits, is a `Fault` with the reason in word
 
 import math
 import re
-from collections.abc import Callable
 from datetime import UTC, datetime
 from typing import Any, NamedTuple
 
@@ -14,15 +13,14 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from modelwright.core.clock import to_us
-from modelwright.spec.contract import INT64, Field
+from modelwright.ingest.cells import PARSE
+from modelwright.spec.contract import Field
 
 TIMESTAMP = pa.timestamp("us", tz="UTC")
 ARROW_TYPE = {"float": pa.float64(), "int": pa.int64(), "bool": pa.bool_(), "str": pa.string(), "time": TIMESTAMP}
 FIRST_US, LAST_US = to_us(datetime.min.replace(tzinfo=UTC)), to_us(datetime.max.replace(tzinfo=UTC))
 _ZONE = r"(?:[Zz]|[+-]\d{2}:?\d{2})$"
 NESTED = "is an object or a list, not a single value"
-_TRUE = frozenset({"true", "t", "yes", "y", "1", "1.0"})
-_FALSE = frozenset({"false", "f", "no", "n", "0", "0.0"})
 
 
 class Fault(NamedTuple):
@@ -145,7 +143,7 @@ def _cast_times(values: pa.Array) -> pa.Array:
 
 def _cast_each(values: pa.Array, field: Field) -> tuple[pa.Array, list[Fault]]:
     faults: list[Fault] = []
-    parse = _PARSE[field.kind]
+    parse = PARSE[field.kind]
     out: list[Any] = []
     known: dict[str, Any] = {}
     for row, value in enumerate(values.to_pylist()):
@@ -163,71 +161,6 @@ def _cast_each(values: pa.Array, field: Field) -> tuple[pa.Array, list[Fault]]:
             faults.append(Fault(row, field.column, str(error)))
             out.append(None)
     return pa.array(out, ARROW_TYPE[field.kind]), faults
-
-
-def _parse_float(value: Any) -> float | None:
-    if isinstance(value, str) and "_" in value:  # Python would take 1_000
-        raise ValueError(f"{value!r} is not a number")
-    try:
-        number = float(value)
-    except ValueError:
-        raise ValueError(f"{value!r} is not a number") from None
-    if math.isinf(number):
-        raise ValueError(f"{value!r} is not finite")
-    return None if math.isnan(number) else number
-
-
-def _parse_int(value: Any) -> int | None:
-    if (isinstance(value, str) and re.fullmatch(r"[+-]?\d+", value.strip())) or isinstance(value, int):
-        whole = int(value)
-    else:
-        number = _parse_float(value)
-        if number is None:
-            return None
-        if number != int(number):
-            raise ValueError(f"{value!r} is not a whole number")
-        whole = int(number)
-    if not INT64[0] <= whole <= INT64[1]:
-        raise ValueError(f"{value!r} does not fit in 64 bits")
-    return whole
-
-
-def _parse_bool(value: Any) -> bool:
-    text = str(value).strip().lower()
-    if text in _TRUE:
-        return True
-    if text in _FALSE:
-        return False
-    raise ValueError(f"{value!r} is not true or false")
-
-
-def _parse_str(value: Any) -> str:
-    if not isinstance(value, bytes):
-        return str(value)
-    try:
-        return value.decode()
-    except UnicodeDecodeError:
-        raise ValueError(f"{value!r} is not UTF-8 text") from None
-
-
-def _parse_time(value: Any) -> int:
-    if isinstance(value, datetime):
-        return to_us(value)
-    if isinstance(value, str):
-        try:
-            return to_us(datetime.fromisoformat(value.strip().upper()))
-        except ValueError:
-            pass
-    raise ValueError(f"{value!r} is not a time such as 2026-01-31T12:00:00Z")
-
-
-_PARSE: dict[str, Callable[[Any], Any]] = {
-    "float": _parse_float,
-    "int": _parse_int,
-    "bool": _parse_bool,
-    "str": _parse_str,
-    "time": _parse_time,
-}
 
 
 def _fill(column: pa.Array, field: Field, faulty: set[int]) -> tuple[pa.Array, list[Fault]]:

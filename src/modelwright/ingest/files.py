@@ -10,6 +10,7 @@ import pyarrow.compute as pc
 
 from modelwright.core.errors import DataError
 from modelwright.ingest.convert import LAST_US, NESTED, TIMESTAMP, Fault, convert
+from modelwright.ingest.delay import agree_on_delay
 from modelwright.ingest.identity import occurrence_ids, row_digest
 from modelwright.ingest.readers import Raw, read_file
 from modelwright.lake.log import Log
@@ -73,9 +74,11 @@ def ingest_files(
     into `summary`. An outcome in the label's column is known at the event's time plus the label's delay.
 
     Raises `DataError` for a file that is no file of its kind or lacks a column; single bad rows go to quarantine and are
-    counted.
+    counted; `WorkspaceError` where files have told the log's outcomes with another delay.
     """
     summary = summary or Summary()
+    if label is not None and label.ahead is None:
+        agree_on_delay(log, contract, label)
     for path in paths:
         summary.files += 1
         for batch in checked_batches(path, contract, label):

@@ -4,6 +4,7 @@ A reader yields `Raw` batches: a table whose columns carry the file's own names,
 (from 1, the header not counted), and the rows that could not even be split into columns.
 """
 
+import codecs
 import gzip
 import os
 import zlib
@@ -95,12 +96,14 @@ def _read_csv(path: Path) -> Iterator[Raw]:
             number = 0
             skipped: set[int] = set()  # outlives a batch: the reader is a block ahead of what it yields
             for batch in reader:
-                skipped.update(row for row, _, _ in broken)
+                # The reader's own thread may note further rows at any time, also while a batch is being worked on.
+                noted = broken[:]
+                del broken[: len(noted)]
+                skipped.update(row for row, _, _ in noted)
                 numbers = _numbers(number, batch.num_rows, skipped)
                 number = numbers[-1] if numbers else number
                 skipped = {row for row in skipped if row > number}
-                yield Raw(pa.Table.from_batches([batch]), numbers, list(broken))
-                broken.clear()
+                yield Raw(pa.Table.from_batches([batch]), numbers, noted)
         # Rows refused after the last good one, and the header of a file without any row.
         yield none
     except (pa.ArrowInvalid, pa.ArrowKeyError, UnicodeDecodeError, *_BAD_GZIP) as error:
@@ -117,12 +120,28 @@ def _numbers(last: int, rows: int, skipped: set[int]) -> Sequence[int]:
 def _open_csv(file: Any, names: list[str], delimiter: str, refused: Callable[[Any], str]) -> Any:
     """A streaming reader of that file, every column a text; `refused` is asked about rows of another width."""
     return csv.open_csv(
-        pa.PythonFile(file, mode="r"),
+        pa.PythonFile(_Utf8(file), mode="r"),
         # Threads would lose the row numbers that a quarantined row is reported with.
         read_options=csv.ReadOptions(use_threads=False, block_size=BLOCK_BYTES),
         parse_options=csv.ParseOptions(delimiter=delimiter, newlines_in_values=True, invalid_row_handler=refused),
         convert_options=csv.ConvertOptions(column_types=dict.fromkeys(names, pa.string()), strings_can_be_null=False),
     )
+
+
+class _Utf8:
+    """Bytes on their way to Arrow, which itself decodes a row that it refuses where no error can be told."""
+
+    closed = False
+
+    def __init__(self, file: Any) -> None:
+        self._file = file
+        self._decoder = codecs.getincrementaldecoder("utf-8")()
+
+    def read(self, size: int) -> bytes:
+        """The next bytes. Raises `UnicodeDecodeError` at the first that is none of UTF-8's."""
+        data: bytes = self._file.read(size)
+        self._decoder.decode(data, final=not data)
+        return data
 
 
 def _header(path: Path) -> bytes:

@@ -19,7 +19,7 @@ from modelwright.lake.arrow import arrow_schema, conform, python_values, to_ipc
 from modelwright.lake.counters import counters
 from modelwright.lake.encode import matrix_of, numbers_of
 from modelwright.lake.history import is_nan
-from modelwright.lake.identity import Identity, id_key, identity_of
+from modelwright.lake.identity import Identity, id_key, identity_of, place_of
 from modelwright.lake.log import Log
 from modelwright.lake.rows import Appended, TableName, events_table, pack
 from modelwright.lake.store import Transaction, seq_key
@@ -108,7 +108,7 @@ def append_outcomes(log: Log, table: pa.Table) -> Appended:
 
 def _outcomes(log: Log, transaction: Transaction, outcomes: pa.Table, label: str, start: int) -> Appended:
     keys = [id_key(id) for id in outcomes.column("_id").to_pylist()]
-    events = {key: identity_of(data) for key, data in _held(log, transaction, "ids", keys)}
+    events = {key: bytes(data) for key, data in _held(log, transaction, "ids", keys)}
     latest = {key: bytes(data) for key, data in _held(log, transaction, "latest", keys)}
     changed: dict[bytes, bytes] = {}
     values, knowns = python_values(outcomes.column(label)), python_values(outcomes.column("_known_at"))
@@ -125,8 +125,9 @@ def _outcomes(log: Log, transaction: Transaction, outcomes: pa.Table, label: str
         else:
             latest[key] = changed[key] = packed
             fresh.append(row)
-            event_seqs.append(event.seq)
-            known_us.append(max(knowns[row], event.at_us + 1))
+            seq, at_us = place_of(event)
+            event_seqs.append(seq)
+            known_us.append(max(knowns[row], at_us + 1))
     if fresh:
         outcomes = outcomes.take(pa.array(fresh))
         outcomes = _with(outcomes, "_event_seq", event_seqs)
@@ -135,7 +136,7 @@ def _outcomes(log: Log, transaction: Transaction, outcomes: pa.Table, label: str
         with transaction.txn.cursor(db=log.store.db("latest")) as cursor:
             cursor.putmulti(sorted(changed.items()))
         if log.history.grows(transaction):
-            of_events = _events_of(log, [events[keys[row]] for row in fresh])
+            of_events = _events_of(log, [identity_of(events[keys[row]]) for row in fresh])
             matrix = matrix_of(log.schema.contract, log.strings, of_events)
             labels = numbers_of(log.strings, label, outcomes.column(label))
             log.history.add_outcomes(transaction, outcomes, of_events, np.column_stack([matrix, labels]))

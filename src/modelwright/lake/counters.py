@@ -4,9 +4,11 @@ import struct
 from dataclasses import dataclass
 from typing import Any
 
-from modelwright.lake.rows import TableName, event_of_table
+from modelwright.lake.rows import TableName
 from modelwright.lake.store import Store
 
+COUNTED = frozenset({"events", "predictions", "outcomes"})
+"""Tables that have a counter of their own."""
 _FORM = struct.Struct("<6q")
 _KEY = b"counters"
 _DRAINED = b"drained"
@@ -31,7 +33,7 @@ class Counters:
         """Count rows of a table in, and give the first of their sequence numbers."""
         first = self.head + 1
         self.head += rows
-        name = "others" if event_of_table(table) else table
+        name = table if table in COUNTED else "others"
         setattr(self, name, getattr(self, name) + rows)
         return first
 

@@ -8,8 +8,6 @@ feature.
 
 from __future__ import annotations
 
-import math
-import struct
 from collections.abc import Iterable, Iterator, Sequence
 from functools import partial
 from typing import TYPE_CHECKING, Any
@@ -19,38 +17,21 @@ import numpy as np
 
 from modelwright.core.errors import UsageError, WorkspaceError
 from modelwright.lake import chunks
+from modelwright.lake.layout import EventLayout, OutcomeLayout
+from modelwright.lake.register import By, Kept, Register
 from modelwright.lake.rows import LogSchema, Value, events_table, pack, plain, unpack
 from modelwright.lake.store import Store, Transaction
 from modelwright.lake.strings import Strings
-from modelwright.spec.contract import Contract
 
 if TYPE_CHECKING:
     import pyarrow as pa
 
     from modelwright.lake.log import Log
 
-By = tuple[str, ...]
-Kept = tuple[str | None, By]
-"""A history that is kept: of the system's own event (None) or of another one by its name, and its key columns."""
 Pending = dict[bytes, list[bytes]]
 """Rows not yet put, by the prefix of their chunks' keys."""
-_REGISTER = b"history, live rows marked"
-"""Its name tells the form of the rows: a history of an older form counts as none, and is built anew."""
 TOLD = 20
 """Damaged chunks that the journal names; it counts them all."""
-
-
-class _Layout:
-    """How the rows of one event stand in its chunks."""
-
-    def __init__(self, contract: Contract, event: str | None) -> None:
-        self.contract = contract
-        self.event = event
-        self.scope = "" if event is None else f"{event}."
-        self.row = np.dtype([("at", "<i8"), ("seq", "<i8"), ("live", "?"), ("values", "<f8", (len(contract.fields),))])
-        self.pack = struct.Struct(f"<qq?{len(contract.fields)}d").pack
-        self.kinds = [field.kind for field in contract.fields]
-        self.texts = [(i, field.name) for i, field in enumerate(contract.fields) if field.kind == "str"]
 
 
 class OfEvent:
@@ -74,19 +55,17 @@ class History:
     """
 
     def __init__(self, store: Store, schema: LogSchema, strings: Strings, log: Log, *, readonly: bool) -> None:
-        fields = schema.contract.fields
-        self._layouts = {None: _Layout(schema.contract, None)} | {c.name: _Layout(c, c.name) for c in schema.others}
+        self._layouts = {None: EventLayout(schema.contract, None)} | {
+            c.name: EventLayout(c, c.name) for c in schema.others
+        }
+        self._outcomes = OutcomeLayout(schema.contract)
+        self._register = Register(store, self._layouts)
         self.event_row = self._layouts[None].row
-        self.outcome_row = np.dtype(
-            [("known", "<i8"), ("seq", "<i8"), ("event_seq", "<i8"), ("values", "<f8", (len(fields) + 1,))]
-        )
-        self._pack_outcome = struct.Struct(f"<qqq{len(fields) + 1}d").pack
         self._schema = schema
         self._store = store
         self._strings = strings
         self._log = log
         self._readonly = readonly
-        self._register: tuple[bytes, list[Kept], dict[str | None, dict[int, list[int]]]] = (b"", [], {})
 
     def require(self, bys: Iterable[By], event: str | None = None) -> None:
         """See that the histories by these key columns exist, of another event where it is named, and grow from now on;
@@ -101,7 +80,7 @@ class History:
                 if column not in contract.names:
                     raise UsageError(f"history by {by}: {column!r} is no column of {contract.name}")
         with self._store.read() as txn:
-            held, _ = self._registered(txn)
+            held = self._register.held(txn)
         if all(kept in held for kept in wanted):
             return
         if self._readonly:
@@ -112,12 +91,11 @@ class History:
             self._require(transaction, wanted)
 
     def _require(self, transaction: Transaction, wanted: list[Kept]) -> None:
-        held = list(self._registered(transaction.txn)[0])
+        held = list(self._register.held(transaction.txn))
         missing = [kept for kept in wanted if kept not in held]
         if not held:
             transaction.txn.drop(self._store.db("history"), delete=False)
-        register = [by if event is None else (event, by) for event, by in held + missing]
-        transaction.txn.put(_REGISTER, pack(register), db=self._store.db("meta"))
+        self._register.put(transaction.txn, held + missing)
         for event in dict.fromkeys(event for event, _ in missing):
             bys = {len(held) + i: by for i, (of, by) in enumerate(missing) if of == event}
             for part in self._built(bys, self._layouts[event]):
@@ -155,13 +133,13 @@ class History:
         """Delete all of it and build it again from the log, in one transaction."""
         self._check_writable()
         with self._store.alone() as transaction:
-            held = list(self._registered(transaction.txn)[0])
+            held = list(self._register.held(transaction.txn))
             self._drop(transaction)
             self._require(transaction, held)
 
     def _drop(self, transaction: Transaction) -> None:
         transaction.txn.drop(self._store.db("history"), delete=False)
-        transaction.txn.delete(_REGISTER, db=self._store.db("meta"))
+        self._register.delete(transaction.txn)
 
     def _check_writable(self) -> None:
         if self._readonly:
@@ -186,7 +164,7 @@ class History:
             starts = {start for start, _ in damaged}
             sound: Pending = {}
             for event, layout in self._layouts.items():
-                for part in self._built(self._bys(transaction, event), layout, only=starts):
+                for part in self._built(self._register.bys(transaction.txn, event), layout, only=starts):
                     for start, rows in part.items():
                         sound.setdefault(start, []).extend(rows)
             with transaction.txn.cursor(db=self._store.db("history")) as cursor:
@@ -204,7 +182,7 @@ class History:
 
     def _damaged(self, txn: Any) -> list[tuple[bytes, str]]:
         """Every damaged chunk: the prefix of its key, and its name."""
-        held, _ = self._registered(txn)
+        held = self._register.held(txn)
         found = []
         for start, chunk in chunks.damaged(txn, self._store.db("history"), partial(self._row_bytes, held)):
             series, number, key = chunks.parts(start)
@@ -218,42 +196,43 @@ class History:
         *, live: bool = True,
     ) -> None:  # fmt: skip
         """Note one event's row under every key it has; put by `flush`."""
-        places = self._places(transaction, event)
+        places = self._register.places(transaction.txn, event)
         if places:
             layout = self._layouts[event]
-            row = layout.pack(at_us, seq, live, *self._encoded(layout, values, seq))
+            row = layout.pack(at_us, seq, live, *layout.encoded(self._strings, values, seq))
             self._note(transaction, chunks.EVENTS, places, values, row)
 
     def add_outcome(
         self, transaction: Transaction, seq: int, event_seq: int, known_us: int, value: Value, values: Sequence[Any]
     ) -> None:
         """Note one outcome's row, with its event's values, under every key the event has."""
-        places = self._places(transaction, None)
+        places = self._register.places(transaction.txn, None)
         if places:
             label = self._label_number(value)
-            encoded = self._encoded(self._layouts[None], values, event_seq)
-            row = self._pack_outcome(known_us, seq, event_seq, *encoded, label)
+            encoded = self._layouts[None].encoded(self._strings, values, event_seq)
+            row = self._outcomes.pack(known_us, seq, event_seq, *encoded, label)
             self._note(transaction, chunks.OUTCOMES, places, values, row)
 
     def add_events(self, transaction: Transaction, events: pa.Table, event: str | None = None) -> None:
         """Note many events; `events` has the log's columns, in order of sequence."""
-        bys = self._bys(transaction, event)
+        bys = self._register.bys(transaction.txn, event)
         if bys and events.num_rows:
             from modelwright.lake.encode import matrix_of
 
             layout = self._layouts[event]
             matrix = matrix_of(layout.contract, self._strings, events, layout.scope)
-            self._note_events(transaction.chunks, bys, events, matrix, layout)
+            self._note_many(transaction.chunks, chunks.EVENTS, bys, events, layout.rows(events, matrix))
 
     def add_outcomes(
         self, transaction: Transaction, outcomes: pa.Table, of_events: pa.Table, matrix: np.ndarray
     ) -> None:
         """Note many outcomes: their rows, the events they belong to, and the numbers of both (the label last)."""
-        self._note_outcomes(transaction.chunks, self._bys(transaction, None), outcomes, of_events, matrix)
+        bys = self._register.bys(transaction.txn, None)
+        self._note_many(transaction.chunks, chunks.OUTCOMES, bys, of_events, self._outcomes.rows(outcomes, matrix))
 
     def grows(self, transaction: Transaction) -> bool:
         """Whether any history of outcomes is kept at all."""
-        return bool(self._places(transaction, None))
+        return bool(self._register.places(transaction.txn, None))
 
     def flush(self, transaction: Transaction) -> None:
         """Put the rows that wait in the transaction: one put a chunk, however many rows it got."""
@@ -262,7 +241,7 @@ class History:
             transaction.chunks.clear()
 
     def _put(self, txn: Any, pending: Pending) -> None:
-        held, _ = self._registered(txn)
+        held = self._register.held(txn)
         with txn.cursor(db=self._store.db("history")) as cursor:
             for start, rows in pending.items():
                 chunks.extend(cursor, start, b"".join(rows), self._row_bytes(held, start))
@@ -271,39 +250,8 @@ class History:
         """The size of a row in the chunks whose keys begin so."""
         series, number, _ = chunks.parts(start)
         if series == chunks.OUTCOMES:
-            return self.outcome_row.itemsize
+            return self._outcomes.row.itemsize
         return self._layouts[held[number][0] if number < len(held) else None].row.itemsize
-
-    def _registered(self, txn: Any) -> tuple[list[Kept], dict[str | None, dict[int, list[int]]]]:
-        """The histories that are kept, and for each event their key columns' places in its contract, by their numbers. A
-        history's number is its place here."""
-        data = txn.get(_REGISTER, db=self._store.db("meta")) or b""
-        known, held, places = self._register
-        if data != known:
-            held, places = [], {}
-            for number, entry in enumerate(unpack(data) if data else []):
-                event, by = entry if len(entry) == 2 and isinstance(entry[1], list) else (None, entry)
-                names = self._layouts[event].contract.names
-                held.append((event, tuple(by)))
-                places.setdefault(event, {})[number] = [names.index(column) for column in by]
-            self._register = (bytes(data), held, places)
-        return held, places
-
-    def _places(self, transaction: Transaction, event: str | None) -> dict[int, list[int]]:
-        return self._registered(transaction.txn)[1].get(event, {})
-
-    def _bys(self, transaction: Transaction, event: str | None) -> dict[int, By]:
-        held, _ = self._registered(transaction.txn)
-        return {number: by for number, (of, by) in enumerate(held) if of == event}
-
-    def _encoded(self, layout: _Layout, values: Sequence[Any], event_seq: int) -> list[float]:
-        numbers = list(values)
-        for i, name in layout.texts:
-            if (text := numbers[i]) is not None:
-                own = name == layout.contract.id
-                numbers[i] = event_seq if own else self._strings.id_of(layout.scope + name, text)
-        # There are many NaN; the history holds one, so that a rebuild gives the same bytes.
-        return [math.nan if number is None or is_nan(number) else number for number in numbers]
 
     def _label_number(self, value: Value) -> float:
         return float(self._strings.id_of(self._schema.label or "", value) if isinstance(value, str) else value)
@@ -327,17 +275,17 @@ class History:
         self, txn: Any, pending: Pending, by: By, key: tuple[Any, ...], event: str | None
     ) -> tuple[np.ndarray, np.ndarray]:
         """What is stored of a key and what waits to be; `DamagedChunkError`."""
-        held, places = self._registered(txn)
+        held = self._register.held(txn)
         if (event, by) not in held:
             raise WorkspaceError(f"{self._store.path}: no history by {by} is kept; call history.require([{by}]) first")
         number, layout = held.index((event, by)), self._layouts[event]
-        named = zip(places[event][number], key, strict=True)
+        named = zip(self._register.places(txn, event)[number], key, strict=True)
         name = key_bytes([_like_stored(layout.kinds[place], value) for place, value in named])
         if name is None:
-            return np.empty(0, layout.row), np.empty(0, self.outcome_row)
+            return np.empty(0, layout.row), np.empty(0, self._outcomes.row)
         arrays = []
         with txn.cursor(db=self._store.db("history")) as cursor:
-            for series, dtype in ((chunks.EVENTS, layout.row), (chunks.OUTCOMES, self.outcome_row)):
+            for series, dtype in ((chunks.EVENTS, layout.row), (chunks.OUTCOMES, self._outcomes.row)):
                 start = chunks.prefix(series, number, name)
                 rows = chunks.read(cursor, start, dtype.itemsize)
                 for waiting in pending.get(start, ()):
@@ -345,7 +293,7 @@ class History:
                 arrays.append(np.frombuffer(rows, dtype))
         return arrays[0], arrays[1]
 
-    def _built(self, bys: dict[int, By], layout: _Layout, only: set[bytes] | None = None) -> Iterator[Pending]:
+    def _built(self, bys: dict[int, By], layout: EventLayout, only: set[bytes] | None = None) -> Iterator[Pending]:
         """Histories of one event from the whole log, part by part in its order; `only` of these prefixes. The log holds
         still while we hold the write lock."""
         if not bys or not self._log.head():
@@ -355,7 +303,7 @@ class History:
         for events in self._log.batches(events_table(layout.event)):
             part: Pending = {}
             matrix = matrix_of(layout.contract, self._strings, events, layout.scope)
-            self._note_events(part, bys, events, matrix, layout, only)
+            self._note_many(part, chunks.EVENTS, bys, events, layout.rows(events, matrix), only)
             yield part
         if self._schema.label is None or layout.event is not None:
             return
@@ -366,42 +314,9 @@ class History:
             labels = numbers_of(self._strings, self._schema.label, outcomes.column(self._schema.label))
             rows = np.searchsorted(events.column("_seq").to_numpy(), event_seqs)
             part = {}
-            matrix = np.column_stack([matrix[rows], labels])
-            self._note_outcomes(part, bys, outcomes, events.take(rows), matrix, only)
+            told = self._outcomes.rows(outcomes, np.column_stack([matrix[rows], labels]))
+            self._note_many(part, chunks.OUTCOMES, bys, events.take(rows), told, only)
             yield part
-
-    def _note_events(
-        self,
-        pending: Pending,
-        bys: dict[int, By],
-        events: pa.Table,
-        matrix: np.ndarray,
-        layout: _Layout,
-        only: set[bytes] | None = None,
-    ) -> None:
-        time = layout.contract.time or "_arrived_at"
-        rows = np.empty(events.num_rows, layout.row)
-        rows["at"] = events.column(time).cast("int64").to_numpy()
-        rows["seq"] = events.column("_seq").to_numpy()
-        rows["live"] = events.column("_live").to_numpy()
-        rows["values"] = matrix
-        self._note_many(pending, chunks.EVENTS, bys, events, rows, only)
-
-    def _note_outcomes(
-        self,
-        pending: Pending,
-        bys: dict[int, By],
-        outcomes: pa.Table,
-        of_events: pa.Table,
-        matrix: np.ndarray,
-        only: set[bytes] | None = None,
-    ) -> None:
-        rows = np.empty(outcomes.num_rows, self.outcome_row)
-        rows["known"] = outcomes.column("_known_at").cast("int64").to_numpy()
-        rows["seq"] = outcomes.column("_seq").to_numpy()
-        rows["event_seq"] = outcomes.column("_event_seq").to_numpy()
-        rows["values"] = matrix
-        self._note_many(pending, chunks.OUTCOMES, bys, of_events, rows, only)
 
     def _note_many(
         self,
@@ -410,7 +325,7 @@ class History:
         bys: dict[int, By],
         keyed: pa.Table,
         rows: np.ndarray,
-        only: set[bytes] | None,
+        only: set[bytes] | None = None,
     ) -> None:
         from modelwright.lake.encode import rows_by_key
 

@@ -7,6 +7,8 @@ tables, because an outcome that comes months later must be joined with them.
 import struct
 from typing import Any, NamedTuple
 
+import msgspec
+
 from modelwright.lake.rows import unpack
 from modelwright.lake.store import KEY_BYTES, text_key
 
@@ -21,8 +23,11 @@ class Known(NamedTuple):
     answer: bytes | None
 
 
-class Identity(NamedTuple):
-    """All that is stored under an id. `packed` are the values, as msgpack; `live` events see only what came before them."""
+class Identity(msgspec.Struct, gc=False):
+    """All that is stored under an id. `packed` are the values, as msgpack; `live` events see only what came before them.
+
+    Mutable: a writer owns those of its block, and sets the answer.
+    """
 
     seq: int
     at_us: int
@@ -57,6 +62,12 @@ def sequence_of(data: Any) -> int:
     """The sequence number alone."""
     seq: int = _HEAD.unpack_from(data)[0]
     return seq
+
+
+def place_of(data: Any) -> tuple[int, int]:
+    """The sequence number and the time alone, in microseconds."""
+    seq, at_us = _HEAD.unpack_from(data)[:2]
+    return seq, at_us
 
 
 def id_key(id: str, event: str | None = None) -> bytes:

@@ -7,6 +7,7 @@ two rehearsals of one history give one hash. This file decides nothing.
 
 import json
 from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from typing import Any, Literal, get_args
 
 import msgspec
@@ -31,7 +32,12 @@ _PAGE = 1_000
 
 
 class Pointer(msgspec.Struct, frozen=True):
-    """What is live: the releases by name, the phase of the rollout, and since when. `generation` rises at each move."""
+    """What is live: the releases by name, the phase of the rollout, and since when. `generation` rises at each move.
+
+    `paused` by a person: nothing is trained or promoted, what fails is still taken out of service. `share` of the requests
+    are answered by the challenger, who is in it `rollout` tells with the request's key. `began_us`: when the challenger's
+    comparison began, where its outcome is to be watched; until `watch_until_us` the release before the champion scores beside it.
+    """
 
     champion: str | None = None
     challenger: str | None = None
@@ -41,6 +47,9 @@ class Pointer(msgspec.Struct, frozen=True):
     rollout: str | None = None
     since_us: int = 0
     generation: int = 0
+    paused: bool = False
+    began_us: int = 0
+    watch_until_us: int = 0
 
 
 class JournalRow(msgspec.Struct, frozen=True):
@@ -122,6 +131,12 @@ class Journal:
             if point is not None:
                 txn.put(_POINTER, pack(msgspec.structs.replace(point, generation=generation + 1)), db=meta)
         return row
+
+    @contextmanager
+    def together(self) -> Iterator[None]:
+        """Decisions of the block become durable together, or not at all."""
+        with self._store.joined():
+            yield
 
     def pointer(self) -> Pointer:
         """What is live, as last committed."""

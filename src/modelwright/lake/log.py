@@ -7,7 +7,6 @@ a table holds already. It never trains, predicts or decides.
 
 from __future__ import annotations
 
-import os
 import threading
 from collections.abc import Iterator
 from hashlib import sha256
@@ -18,9 +17,10 @@ import msgspec
 from modelwright.core.clock import Clock
 from modelwright.core.errors import UsageError, WorkspaceError
 from modelwright.lake import buffer
+from modelwright.lake.agreement import agreed
 from modelwright.lake.counters import counters, drained
 from modelwright.lake.history import History
-from modelwright.lake.identity import id_key, sequence_of
+from modelwright.lake.identity import Identity, id_key, identity_of, sequence_of
 from modelwright.lake.journal import Journal
 from modelwright.lake.rows import (
     Appended,
@@ -29,6 +29,7 @@ from modelwright.lake.rows import (
     LabelCheck,
     LogSchema,
     OtherRow,
+    PredictionRow,
     QuarantineRow,
     Row,
     TableName,
@@ -40,19 +41,9 @@ from modelwright.lake.strings import Strings
 from modelwright.lake.tables import Tables
 from modelwright.lake.workspace import Workspace
 from modelwright.lake.writer import Writer
-from modelwright.spec.contract import Contract
 
 if TYPE_CHECKING:
     import pyarrow as pa
-
-FORMAT = 1
-_SCHEMA = b"schema"
-_START_OVER = "point MODELWRIGHT_HOME at a new folder and ingest again, or change the declaration back"
-
-
-class _Stored(msgspec.Struct, frozen=True):
-    format: int
-    schema: LogSchema
 
 
 class Log:
@@ -95,33 +86,10 @@ class Log:
             raise WorkspaceError(f"{workspace.root}: there is no log yet; ingest some events or start a run first")
         store = open_store(workspace.log, map_bytes)
         try:
-            with store.read() as txn:
-                stored = txn.get(_SCHEMA, db=store.db("meta"))
-                stored = None if stored is None else _decode(store, bytes(stored))
-            joined = schema if stored is None else _joined(stored, schema)
-            if stored != joined:
-                joined = cls._agree(workspace, store, schema, readonly=readonly)
-            schema = joined
-            return cls(workspace, schema, clock, store, readonly=readonly)
+            return cls(workspace, agreed(workspace, store, schema, readonly=readonly), clock, store, readonly=readonly)
         except BaseException:
             store.close()
             raise
-
-    @staticmethod
-    def _agree(workspace: Workspace, store: Store, schema: LogSchema, *, readonly: bool) -> LogSchema:
-        """The schema the log goes on with, stored where it is new; WorkspaceError where the rows would not fit it."""
-        with store.joined() as transaction:
-            data = transaction.txn.get(_SCHEMA, db=store.db("meta"))
-            if data is not None:
-                stored = _decode(store, data)
-                held = counters(store, transaction.txn)
-                _refuse_change(store, stored, schema, labelled=held.predictions + held.outcomes > 0)
-                schema = _joined(stored, schema)
-                if len(schema.others) > len(stored.others) and not readonly:
-                    _refuse_beside_a_run(workspace, schema.others[-1])
-            if not readonly:
-                transaction.txn.put(_SCHEMA, pack(_Stored(FORMAT, schema)), db=store.db("meta"))
-        return schema
 
     def close(self) -> None:
         """Let go of the environment; the last user of it in this process closes it."""
@@ -206,6 +174,27 @@ class Log:
     def outcomes(self) -> pa.Table:
         """All outcomes in order of sequence, corrections included; columns as in `LogSchema.outcomes`."""
         return self._between("outcomes")
+
+    def identity(self, id: str) -> Identity | None:
+        """All that is stored under an event's id; None for a new one."""
+        with self.store.read() as txn:
+            data = txn.get(id_key(id), db=self.store.db("ids"))
+            return None if data is None else identity_of(data)
+
+    def answered(self, event_seq: int) -> PredictionRow | None:
+        """What was answered for an event: the champion's prediction, wherever it lies; None where there is none."""
+        from modelwright.lake.arrow import arrow_schema, rows_of
+
+        with self.store.read() as txn:
+            upto = drained(self.store, txn)
+            for entry in buffer.entries(self.store, txn, max(event_seq, upto)):
+                if entry.table == "predictions":
+                    for row in entry.rows(self.schema, upto, entry.last):
+                        if isinstance(row, PredictionRow) and (row.event_seq, row.role) == (event_seq, "champion"):
+                            return row
+        pinned = self.tables.pin("predictions", arrow_schema(self.schema, "predictions"))
+        rows: list[Any] = rows_of(self.schema, "predictions", pinned.read("event_seq", event_seq - 1, event_seq))
+        return next((row for row in rows if row.role == "champion"), None)
 
     def _between(self, name: TableName, after: int = 0, upto: int | None = None) -> pa.Table:
         """Rows with `after < seq <= upto`; with `upto` of a kind that is buffered one row an entry."""
@@ -345,64 +334,3 @@ class Log:
     def _check_writable(self) -> None:
         if self.readonly:
             raise WorkspaceError(f"{self.workspace.root}: the log is open to read only; open it for writing")
-
-
-def _decode(store: Store, data: Any) -> LogSchema:
-    try:
-        stored = msgspec.msgpack.decode(data, type=_Stored)
-    except msgspec.DecodeError as error:
-        raise WorkspaceError(f"{store.path}: the log's schema is not readable ({error}); {_START_OVER}") from None
-    if stored.format != FORMAT:
-        raise WorkspaceError(
-            f"{store.path}: the log has format {stored.format}, this version of modelwright writes {FORMAT}; use the "
-            "version that wrote it"
-        )
-    return stored.schema
-
-
-def _joined(stored: LogSchema, declared: LogSchema) -> LogSchema:
-    """What is declared, with what the log holds besides: its label and its other events, in the order they came."""
-    if declared.label is None:
-        declared = msgspec.structs.replace(declared, label=stored.label, label_kind=stored.label_kind)
-    others = {contract.name: contract for contract in (*stored.others, *declared.others)}
-    return msgspec.structs.replace(declared, others=tuple(others.values()))
-
-
-def _refuse_beside_a_run(workspace: Workspace, added: Contract) -> None:
-    """A running system that does not know an event could not drain its rows."""
-    holder = workspace.holder("run")
-    if holder not in (None, os.getpid()):
-        raise WorkspaceError(
-            f"{workspace.root}: {added.name} is new to this log, and the system that runs on it (process {holder}) was "
-            "started without it; start that one again with the new declaration first"
-        )
-
-
-def _refuse_change(store: Store, stored: LogSchema, schema: LogSchema, *, labelled: bool) -> None:
-    """Raise where rows written under one schema would mean something else under the other."""
-    change = _changed(stored.contract, schema.contract)
-    known = {contract.name: contract for contract in stored.others}
-    for contract in schema.others:
-        if change is None and contract.name in known:
-            change = _changed(known[contract.name], contract)
-    if change is None and labelled and schema.label is not None:
-        was, now = (stored.label, stored.label_kind), (schema.label, schema.label_kind)
-        if was != now:
-            change = f"the label was {was[0]} ({was[1]}) and is {now[0]} ({now[1]})"
-    if change:
-        raise WorkspaceError(f"{store.path}: the log was written under another declaration: {change}; {_START_OVER}")
-
-
-def _changed(old: Contract, new: Contract) -> str | None:
-    for name in dict.fromkeys((*old.names, *new.names)):
-        if name not in new.names:
-            return f"{new.name} has no field {name!r} any more"
-        if name not in old.names:
-            return f"{new.name}.{name} is new"
-        if old.field(name).kind != new.field(name).kind:
-            return f"{new.name}.{name} was {old.field(name).kind} and is {new.field(name).kind}"
-    if old.names != new.names:
-        return f"the fields of {new.name} were in the order {', '.join(old.names)}"
-    if (old.id, old.time) != (new.id, new.time):
-        return f"{new.name} had id={old.id!r}, time={old.time!r} and has id={new.id!r}, time={new.time!r}"
-    return None

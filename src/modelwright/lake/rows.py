@@ -45,7 +45,11 @@ class EventRow(msgspec.Struct, frozen=True, array_like=True, tag="e", gc=False):
 
 
 class PredictionRow(msgspec.Struct, frozen=True, array_like=True, tag="p", gc=False):
-    """What a release answered, or would have, for one event; `features` is a JSON object."""
+    """What a release answered, or would have, for one event; `features` is a JSON object.
+
+    `role` is champion for the answer that was sent, and challenger for what another release says beside it: who they were
+    `release` tells, for in a canary a share of the answers is the challenger's, and the champion scores beside it.
+    """
 
     seq: int
     event_seq: int

@@ -44,7 +44,9 @@ class Writer:
         self._log = log
         self._store = log.store
         self._rows: list[tuple[bytes, bytes]] = []
-        self._ids: dict[bytes, Identity] = {}
+        # Nobody else writes in between: what was looked up once in this block is known, or new, until its end.
+        self._seen: dict[tuple[str | None, str], Identity | None] = {}
+        self._changed: dict[tuple[str | None, str], Identity] = {}
         self._latest: dict[bytes, bytes] = {}
 
     def __enter__(self) -> Self:
@@ -79,8 +81,8 @@ class Writer:
         txn, db = self._txn, self._store.db
         for key, data in self._rows:
             txn.put(key, data, db=db("buffer"), append=True)
-        for key, identity in self._ids.items():
-            txn.put(key, identity.stored(), db=db("ids"))
+        for (event, id), identity in self._changed.items():
+            txn.put(id_key(id, event), identity.stored(), db=db("ids"))
         for key, data in self._latest.items():
             txn.put(key, data, db=db("latest"))
         self._log.history.flush(self._transaction)
@@ -130,7 +132,7 @@ class Writer:
         seq, arrived_us = self._number(None, id, at_us)
         self._add(EventRow(seq, id, at_us, live, arrived_us, list(checked)))
         self._counters.take("events")
-        self._ids[id_key(id)] = Identity(seq, at_us, digest, answer, pack(checked), live)
+        self._keep(None, id, Identity(seq, at_us, digest, answer, pack(checked), live))
         self._log.history.add_event(self._transaction, seq, at_us, checked, live=live)
         return seq
 
@@ -141,7 +143,7 @@ class Writer:
         seq, arrived_us = self._number(event, id, at_us)
         self._add(OtherRow(event, seq, id, at_us, live, arrived_us, list(checked)))
         self._counters.take(events_table(event))
-        self._ids[id_key(id, event)] = Identity(seq, at_us, digest, None, b"", live)
+        self._keep(event, id, Identity(seq, at_us, digest, None, b"", live))
         self._log.history.add_event(self._transaction, seq, at_us, checked, event, live=live)
         return seq
 
@@ -155,7 +157,8 @@ class Writer:
     def answer(self, id: str, body: bytes) -> None:
         """Store the answer that is sent for the event, so that a repeat gets the same."""
         found = self._event(id)
-        self._ids[id_key(id)] = found._replace(answer=body)
+        found.answer = body
+        self._keep(None, id, found)
 
     def prediction(
         self,
@@ -215,12 +218,15 @@ class Writer:
 
     def identity(self, id: str, event: str | None = None) -> Identity | None:
         """All that is stored under an id, rows of this block included."""
-        key = id_key(id, event)
-        found = self._ids.get(key)
-        if found is None:
-            data = self._txn.get(key, db=self._store.db("ids"))
-            found = None if data is None else identity_of(data)
-        return found
+        name = (event, id)
+        if name not in self._seen:
+            data = self._txn.get(id_key(id, event), db=self._store.db("ids"))
+            self._seen[name] = None if data is None else identity_of(data)
+        return self._seen[name]
+
+    def _keep(self, event: str | None, id: str, identity: Identity) -> None:
+        """Put it when the block ends."""
+        self._seen[event, id] = self._changed[event, id] = identity
 
     def id_at(self, seq: int) -> str | None:
         """The id of an event written in this block, by its sequence number; None for any other row."""

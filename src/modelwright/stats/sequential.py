@@ -54,6 +54,11 @@ class PairedTest:
         return math.exp(min(self._log_for, 700.0))
 
     @property
+    def evidence_against(self) -> float:
+        """The second gambler's wealth."""
+        return math.exp(min(self._log_against, 700.0))
+
+    @property
     def not_worse(self) -> bool:
         """Shown: not worse by more than the margin."""
         return self._log_for >= self._needed
