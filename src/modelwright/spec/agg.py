@@ -38,6 +38,9 @@ NUMERIC_ONLY: Final = frozenset({"sum", "mean", "min", "max", "std", "quantile",
 ZERO_WHEN_EMPTY: Final = frozenset({"count", "rate", "count_distinct", "sum"})
 """Kinds that are 0 over an empty window; every other is missing."""
 
+GIVES_VALUE: Final = frozenset({"last", "first", "lag", "top_k"})
+"""Kinds whose answer is one of the column's own values, a text of texts."""
+
 READS_OWN: Final = frozenset({"change", "delta"})
 """Kinds that read the request's own value of their column."""
 

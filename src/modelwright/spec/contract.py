@@ -19,7 +19,7 @@ INT64 = (-(2**63), 2**63 - 1)
 
 
 class Field(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
-    """One column of an event: its name in code, its name in files, its kind and its limits."""
+    """One column of an event: its name in code, its name in files, its kind and its limits. `text`: it is free text."""
 
     name: str
     kind: FieldKind
@@ -36,6 +36,7 @@ class Field(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     max_length: int | None = None
     pattern: str | None = None
     description: str | None = None
+    text: bool = False
 
     def annotation(self) -> Any:
         """The msgspec type that decodes and checks a value of this field."""

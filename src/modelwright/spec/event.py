@@ -33,7 +33,8 @@ _KIND: dict[Any, Any] = {float: "float", int: "int", bool: "bool", str: "str", d
 class Meta:
     """Limits of a field and its name in files, for `Annotated[float, mw.Meta(gt=0, column="Monthly Charges")]`.
 
-    `gt`, `ge`, `lt`, `le` bound numbers; `min_length`, `max_length`, `pattern` bound strings.
+    `gt`, `ge`, `lt`, `le` bound numbers; `min_length`, `max_length`, `pattern` bound strings. `text=True` says that a
+    string is free text, which the model is given as it is, and no category.
     """
 
     column: str | None = None
@@ -45,6 +46,7 @@ class Meta:
     max_length: int | None = None
     pattern: str | None = None
     description: str | None = None
+    text: bool = False
 
 
 @overload
@@ -119,6 +121,9 @@ def _contract(cls: type, id: str | None, entity: str | None, time: str | None) -
         raise DeclarationError(f"{cls.__name__}.{time}: the time field must be a `datetime` that is never None")
     if id is not None and (contract.field(id).kind not in ("str", "int") or contract.field(id).nullable):
         raise DeclarationError(f"{cls.__name__}.{id}: the id field must be a `str` or an `int` that is never None")
+    for role, name in (("id", id), ("entity", entity)):
+        if name is not None and contract.field(name).text:
+            raise DeclarationError(f"{cls.__name__}.{name}: the {role} is no free text; leave text=True out")
     readers: dict[str, str] = {}
     for field in fields:
         if field.column in readers:
@@ -150,6 +155,10 @@ def _field(cls: type, name: str, hint: Any) -> Field:
         raise DeclarationError(
             f"{cls.__name__}.{name}: {shown} is no column type; use str, int, float, bool, datetime or a Literal of "
             "strings, each possibly `| None`"
+        )
+    if meta.text and (kind != "str" or choices is not None):
+        raise DeclarationError(
+            f"{cls.__name__}.{name}: text=True is for a plain `str`; a Literal's texts are categories"
         )
     field = Field(
         name=name,

@@ -1,5 +1,6 @@
 """The metrics a system can be steered by: which labels each fits and which way is better. `stats.metrics` computes."""
 
+import math
 from typing import Any
 
 import msgspec
@@ -9,11 +10,13 @@ from modelwright.spec.label import LabelKind
 
 
 class MetricSpec(msgspec.Struct, frozen=True):
-    """A metric's name, the label kinds it fits, and whether higher is better."""
+    """A metric's name, the label kinds it fits, whether higher is better, and between which figures it always is."""
 
     name: str
     kinds: frozenset[str]
     higher_is_better: bool
+    lowest: float = 0.0
+    highest: float = 1.0
 
 
 _CLASSES = frozenset({"bool", "str"})
@@ -29,10 +32,10 @@ METRICS = {
         MetricSpec("precision", _BINARY, True),
         MetricSpec("recall", _BINARY, True),
         MetricSpec("brier", _BINARY, False),
-        MetricSpec("log_loss", _CLASSES, False),
-        MetricSpec("mae", _AMOUNTS, False),
-        MetricSpec("rmse", _AMOUNTS, False),
-        MetricSpec("r2", _AMOUNTS, True),
+        MetricSpec("log_loss", _CLASSES, False, highest=math.inf),
+        MetricSpec("mae", _AMOUNTS, False, highest=math.inf),
+        MetricSpec("rmse", _AMOUNTS, False, highest=math.inf),
+        MetricSpec("r2", _AMOUNTS, True, lowest=-math.inf),
     )
 }
 DEFAULT: dict[LabelKind, str] = {"bool": "roc_auc", "str": "accuracy", "int": "mae", "float": "mae"}

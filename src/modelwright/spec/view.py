@@ -8,7 +8,7 @@ import msgspec
 
 from modelwright.core.durations import duration_text, duration_us
 from modelwright.core.errors import DeclarationError
-from modelwright.spec.agg import NUMERIC_ONLY, READS_OWN, Aggregate
+from modelwright.spec.agg import GIVES_VALUE, NUMERIC_ONLY, READS_OWN, Aggregate
 from modelwright.spec.contract import Contract
 from modelwright.spec.event import contract_of
 
@@ -101,7 +101,13 @@ class FeatureView:
             )
         column = aggregate.column
         if column in self.contract.names:
-            kind = self.contract.field(column).kind
+            field = self.contract.field(column)
+            kind = field.kind
+            if field.text and aggregate.kind in GIVES_VALUE:
+                raise DeclarationError(
+                    f"{where}: {column} is free text, and agg.{aggregate.kind} of it would be another one; count it, or "
+                    "leave text=True out if its texts are categories"
+                )
             if kind == "time" or (kind == "str" and aggregate.kind in NUMERIC_ONLY):
                 raise DeclarationError(f"{where}: agg.{aggregate.kind} needs a number, and {column} is a {kind}")
 
