@@ -4,16 +4,23 @@ ONNX computes in float32: a value next to a tree's threshold can fall on the oth
 output catches and a changed decision does.
 """
 
+import math
+from dataclasses import dataclass
+
+import msgspec
 import numpy as np
 
 from modelwright.release.inputs import InputColumn, Rows
 from modelwright.release.manifest import Equivalence
-from modelwright.stats.predictions import Array
+from modelwright.spec.bounds import Within
+from modelwright.spec.metric import MetricSpec
+from modelwright.stats.metrics import metric_value
+from modelwright.stats.predictions import Array, Predictions
 
 CLASS_TOLERANCE = 1e-4
 """Largest accepted difference of a probability: less than a report shows."""
 AMOUNT_TOLERANCE = 1e-5
-"""Largest accepted relative difference of an amount."""
+"""Largest accepted difference of an amount: of itself, or of 1 where it is smaller, or of the largest where all are smaller."""
 
 
 def compare(native: Array, compiled: Array, *, classifier: bool) -> Equivalence:
@@ -34,7 +41,8 @@ def compare(native: Array, compiled: Array, *, classifier: bool) -> Equivalence:
         flips = int((native.argmax(axis=1) != compiled.argmax(axis=1)).sum())
         largest, tolerance = float(difference.max(initial=0.0)), CLASS_TOLERANCE
     else:
-        difference = difference / np.maximum(1.0, np.abs(native))
+        sizes = np.abs(native)
+        difference = difference / np.maximum(min(1.0, float(sizes.max(initial=0.0))) or 1.0, sizes)
         flips = int((difference > AMOUNT_TOLERANCE).sum())
         largest, tolerance = float(difference.max(initial=0.0)), AMOUNT_TOLERANCE
     if flips:
@@ -47,6 +55,34 @@ def compare(native: Array, compiled: Array, *, classifier: bool) -> Equivalence:
     return Equivalence(
         rows=len(native), flips=flips, largest=largest, accepted=not reason, reason=reason, p999=p999
     )  # fmt: skip
+
+
+@dataclass(frozen=True)
+class Bounds:
+    """What may be traded, and what a trade is judged by: the metric on the rows whose outcomes these are, the first ones
+    compared."""
+
+    within: Within
+    metric: MetricSpec
+    outcomes: Array
+    classes: tuple[bool | str, ...]
+
+    def judged(self, same: Equivalence, native: Array, compiled: Array) -> Equivalence:
+        """The same, accepted as well where it is not equal and yet within the bounds. `native`, `compiled`: as compared."""
+        if not np.isfinite(compiled).all():
+            return same
+        drop = self._metric_of(native) - self._metric_of(compiled)
+        drop = drop if self.metric.higher_is_better else -drop
+        if not math.isfinite(drop):
+            return same
+        flips = same.flips / same.rows if self.classes and same.rows else 0.0
+        allowed = flips <= self.within.flips and drop <= self.within.drop
+        return msgspec.structs.replace(same, drop=drop, accepted=same.accepted or allowed)
+
+    def _metric_of(self, said: Array) -> float:
+        known = said[: len(self.outcomes)]
+        predictions = Predictions.of_classes(known, self.classes) if self.classes else Predictions(known.reshape(-1))
+        return metric_value(self.metric.name, self.outcomes, predictions)
 
 
 def with_missing_texts(rows: Rows, columns: tuple[InputColumn, ...]) -> Rows:

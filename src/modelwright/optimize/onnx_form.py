@@ -29,6 +29,8 @@ class NotConvertible(Exception):
 
 def onnx_form(estimator: Any, columns: Sequence[InputColumn], precision: Precision, *, classifier: bool) -> bytes:
     """The graph's bytes, computing in that precision. Raises `NotConvertible` with the reason in one line."""
+    if any(column.is_free for column in columns):
+        raise NotConvertible("ONNX takes free text apart in another way than scikit-learn")
     try:
         from skl2onnx import convert_sklearn
         from skl2onnx.common.data_types import DoubleTensorType, FloatTensorType, StringTensorType
@@ -36,7 +38,7 @@ def onnx_form(estimator: Any, columns: Sequence[InputColumn], precision: Precisi
         raise NotConvertible(f"{error.name} is not installed") from None
     number = DoubleTensorType if precision == "float64" else FloatTensorType
     _register_boosters(precision)
-    estimator = _with_missing_as_text(estimator)
+    estimator = _convertible(estimator)
     numbers = [column for column in columns if column.kind == "number"]
     by_name = len(numbers) < len(columns) or _reads_columns_by_name(estimator)
     if by_name:
@@ -67,12 +69,15 @@ def onnx_form(estimator: Any, columns: Sequence[InputColumn], precision: Precisi
     return data
 
 
-def _with_missing_as_text(estimator: Any) -> Any:
-    """A copy whose one-hot encoders know a missing text by the empty one, which stands for it in the graph."""
+def _convertible(estimator: Any) -> Any:
+    """A copy that the converters take; its one-hot encoders know a missing text by the empty one, which stands for it in
+    the graph."""
     estimator = copy.deepcopy(estimator)
     parts = [estimator]
     for part in parts:
         parts += [step[1] for step in [*getattr(part, "steps", []), *getattr(part, "transformers_", [])]]
+        if hasattr(part, "flatten_transform"):
+            part.flatten_transform = False  # of a vote's `transform`, which no graph is asked for
         if type(part).__name__ == "OneHotEncoder":
             part.categories_ = [
                 np.array(["" if text is None or text != text else text for text in known], dtype=object)

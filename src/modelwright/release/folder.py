@@ -7,6 +7,7 @@ import importlib.metadata
 import importlib.util
 import re
 from pathlib import Path
+from typing import Final
 
 import msgspec
 
@@ -22,6 +23,11 @@ ARTEFACT = {
     "compiled": "model.npz", "onnx": "model.onnx", "native": "model.pkl", "constant": "model.json",
     "last_outcome": "model.json",
 }  # fmt: skip
+IMAGE = "machine.img"
+"""The kernels of a compiled form as machine code, where it was trained on a machine that they can be made for."""
+HISTORY_IMAGE = "history.img"
+"""The same of the kernels that read history, in a release with views."""
+_CHANGED: Final = "is not the file that was published (its hash differs); copy the release again, or train anew"
 
 
 def content_id(manifest: Manifest) -> str:
@@ -38,12 +44,15 @@ class Release:
     """A loaded release. `name` is its folder's name, such as `r3-1a2b3c4d5e6f`."""
 
     def __init__(
-        self, name: str, manifest: Manifest, contract: Contract, references: References, runtime: Runtime
-    ) -> None:
+        self, name: str, manifest: Manifest, contract: Contract, references: References, runtime: Runtime,
+        history_image: bytes | None = None,
+    ) -> None:  # fmt: skip
         self.name = name
         self.manifest = manifest
         self.contract = contract
         self.references = references
+        self.history_image = history_image
+        """The kernels that read history as machine code, where it brings them along."""
         self._runtime = runtime
 
     def predict(self, rows: Rows) -> Predictions:
@@ -74,6 +83,14 @@ def read_manifest(folder: Path) -> Manifest:
     return manifest
 
 
+def read_references(folder: Path) -> References:
+    """The reference statistics of a folder alone; ReleaseError where they cannot be read."""
+    try:
+        return msgspec.json.decode((folder / "reference.json").read_bytes(), type=References)
+    except (OSError, msgspec.DecodeError) as error:
+        raise ReleaseError(f"{folder}: reference.json cannot be read ({error}); copy the whole folder") from None
+
+
 def open_release(folder: Path) -> Release:
     """Verify every file against its hash, check what the runtime requires, and load it.
 
@@ -82,7 +99,7 @@ def open_release(folder: Path) -> Release:
     manifest = read_manifest(folder)
     named = NAME.fullmatch(folder.name)  # a copy may have a name of its own
     if named and named[1] != _id_of((folder / "manifest.json").read_bytes()):
-        raise ReleaseError(f"{folder}: manifest.json is not the file that was published (its hash differs)")
+        raise ReleaseError(f"{folder}: manifest.json {_CHANGED}")
     data: dict[str, bytes] = {}
     for name, digest in manifest.files.items():
         try:
@@ -90,20 +107,20 @@ def open_release(folder: Path) -> Release:
         except OSError as error:
             raise ReleaseError(f"{folder}: {name} cannot be read ({error.strerror}); copy the whole folder") from None
         if sha256_hex(data[name]) != digest:
-            raise ReleaseError(f"{folder}: {name} is not the file that was published (its hash differs)")
+            raise ReleaseError(f"{folder}: {name} {_CHANGED}")
     absent = [library for library in manifest.requires if importlib.util.find_spec(library) is None]
     if absent:
         wanted = " ".join(f"{PACKAGE.get(library, library)}=={manifest.requires[library]}" for library in absent)
         raise ReleaseError(f"{folder.name} needs what is not installed here: pip install {wanted}")
     try:
-        runtime = open_runtime(manifest, data[ARTEFACT[manifest.runtime]])
+        runtime = open_runtime(manifest, data[ARTEFACT[manifest.runtime]], data.get(IMAGE))
     except ReleaseError:
         raise
     except Exception as error:
         raise ReleaseError(f"{folder.name} does not load: {first_line(error)}") from error
     contract = msgspec.json.decode(data["contract.json"], type=Contract)
     references = msgspec.json.decode(data["reference.json"], type=References)
-    return Release(folder.name, manifest, contract, references, runtime)
+    return Release(folder.name, manifest, contract, references, runtime, data.get(HISTORY_IMAGE))
 
 
 NAME = re.compile(r"r\d+-([0-9a-f]{12})")

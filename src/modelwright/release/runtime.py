@@ -11,7 +11,8 @@ import msgspec
 import numpy as np
 
 from modelwright.core.errors import MissingExtraError, ReleaseError
-from modelwright.release.inputs import InputColumn, Rows, data_frame
+from modelwright.release.graph import GraphSession
+from modelwright.release.inputs import InputColumn, Rows, as_taken, data_frame
 from modelwright.release.manifest import Manifest
 from modelwright.stats.predictions import Array, Predictions
 
@@ -25,30 +26,19 @@ class Runtime(Protocol):
 
 
 class OnnxRuntime:
-    """ONNX Runtime on one thread: numbers as one matrix called `numbers` in the graph's precision, texts by column name."""
+    """A whole pipeline as an ONNX graph: numbers as one matrix, texts by column name."""
 
     def __init__(self, data: bytes, columns: tuple[InputColumn, ...]) -> None:
-        import onnxruntime
-
-        options = onnxruntime.SessionOptions()
-        options.intra_op_num_threads = options.inter_op_num_threads = 1
-        options.log_severity_level = 3
-        self._session = onnxruntime.InferenceSession(data, options, providers=["CPUExecutionProvider"])
-        self._inputs = {given.name: given.type for given in self._session.get_inputs()}
-        self._float = np.float64 if self._inputs.get("numbers") == "tensor(double)" else np.float32
+        self._graph = GraphSession(data)
         self._texts = [column.name for column in columns if column.kind == "text"]
-        self._output = [self._session.get_outputs()[-1].name]
 
     def run(self, rows: Rows) -> Array:
-        feed: dict[str, Any] = {}
-        if "numbers" in self._inputs:
-            feed["numbers"] = rows.numbers.astype(self._float, copy=False)
-        for name, column in zip(self._texts, rows.texts, strict=True):
-            if name in self._inputs:
-                texts = ["" if text is None else text for text in column]
-                feed[name] = np.array(texts, dtype=object).reshape(-1, 1)
-        answer = self._session.run(self._output, feed)[0]
-        return np.asarray(answer, dtype=np.float64)
+        texts = {
+            name: np.array(["" if text is None else text for text in column], dtype=object).reshape(-1, 1)
+            for name, column in zip(self._texts, rows.texts, strict=True)
+            if name in self._graph.inputs
+        }
+        return self._graph.run(rows.numbers, texts)
 
 
 class NativeRuntime:
@@ -93,8 +83,14 @@ class LastOutcomeRuntime:
         if self._amounts:
             last = rows.numbers[:, 0]
             return np.where(np.isnan(last), self._otherwise, last)
-        keys = rows.texts[0] if self._is_text else [None if np.isnan(x) else str(bool(x)) for x in rows.numbers[:, 0]]
-        return np.array([self._otherwise if key is None else self._table.get(key, self._otherwise) for key in keys])
+        if self._is_text:
+            return np.array(
+                [self._otherwise if key is None else self._table.get(key, self._otherwise) for key in rows.texts[0]]
+            )
+        said = np.tile(self._otherwise, (len(rows), 1))
+        for key, rates in self._table.items():
+            said[rows.numbers[:, 0] == (key == "True")] = rates
+        return said
 
 
 def estimator_output(estimator: Any, frame: Any, classes: tuple[bool | str, ...]) -> Array:
@@ -102,6 +98,7 @@ def estimator_output(estimator: Any, frame: Any, classes: tuple[bool | str, ...]
 
     A classifier without `predict_proba` gives probability one to the class it predicts.
     """
+    frame = as_taken(frame, estimator)
     if not classes:
         return np.asarray(estimator.predict(frame), dtype=np.float64)
     if hasattr(estimator, "predict_proba"):
@@ -134,12 +131,12 @@ TOLERANCE = 1e-6
 """How far a probability may be outside 0 to 1, by rounding."""
 
 
-def open_runtime(manifest: Manifest, data: bytes) -> Runtime:
-    """The runtime a manifest names, on the artefact's bytes."""
+def open_runtime(manifest: Manifest, data: bytes, image: bytes | None = None) -> Runtime:
+    """The runtime a manifest names, on the artefact's bytes; `image`: the kernels of a compiled one as machine code."""
     if manifest.runtime == "compiled":
         from modelwright.release.compiled.runtime import CompiledRuntime
 
-        return CompiledRuntime(data, manifest.inputs)
+        return CompiledRuntime(data, manifest.inputs, image)
     if manifest.runtime == "onnx":
         return OnnxRuntime(data, manifest.inputs)
     if manifest.runtime == "native":

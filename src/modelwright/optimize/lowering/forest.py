@@ -4,8 +4,6 @@ from typing import Any
 
 import numpy as np
 
-from modelwright.release.compiled.program import CATEGORY
-
 
 class Forest:
     """Filled tree by tree; `fields` are the members of a `Program`. `width` is how many values a leaf holds."""
@@ -49,11 +47,6 @@ class Forest:
         place = len(self._sets)
         self._sets += [len(words), *(int(word) for word in words), *(int(word) for word in known)]
         return place
-
-    @property
-    def has_categories(self) -> bool:
-        """Whether a node asks for a category."""
-        return any(kind & CATEGORY for _, _, kind in self._nodes)
 
     def fields(self) -> dict[str, Any]:
         """The arrays by their names in `Program`."""

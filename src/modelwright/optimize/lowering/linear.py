@@ -11,6 +11,10 @@ AMOUNTS = frozenset({
     "BayesianRidge", "ARDRegression", "HuberRegressor", "QuantileRegressor", "SGDRegressor", "LinearSVR", "TheilSenRegressor",
 })  # fmt: skip
 EXPONENTIAL = frozenset({"PoissonRegressor", "GammaRegressor"})
+DECISIONS = frozenset(
+    {"LinearSVC", "RidgeClassifier", "RidgeClassifierCV", "Perceptron", "PassiveAggressiveClassifier"}
+)
+"""Classifiers that say which class, and not how probable it is."""
 
 
 def lowered_amount(estimator: Any) -> dict[str, Any]:
@@ -29,7 +33,21 @@ def lowered_amount(estimator: Any) -> dict[str, Any]:
 
 def lowered_logistic(estimator: Any) -> dict[str, Any]:
     """Logistic regression: the sigmoid of one value for two classes, the softmax of several."""
-    coefficients = np.asarray(estimator.coef_, np.float64)
+    coefficients = np.atleast_2d(np.asarray(estimator.coef_, np.float64))
     link = "logistic" if len(coefficients) == 1 else "softmax"
     start = np.broadcast_to(np.ravel(estimator.intercept_).astype(float), len(coefficients)).copy()
     return {"targets": len(coefficients), "link": link, "coefficients": coefficients, "start": start}
+
+
+def lowered_decision(estimator: Any) -> dict[str, Any]:
+    """The class of the largest value, or of two the second where the one value is above zero."""
+    return {**lowered_logistic(estimator), "link": "choice"}
+
+
+def lowered_descent(estimator: Any) -> dict[str, Any]:
+    """SGDClassifier: by its loss a logistic regression, of two classes, or a decision."""
+    if not hasattr(estimator, "predict_proba"):
+        return lowered_decision(estimator)
+    if estimator.loss == "log_loss" and len(estimator.coef_) == 1:
+        return lowered_logistic(estimator)
+    raise Unsupported(f"SGDClassifier(loss={estimator.loss!r}) of {len(estimator.classes_)} classes")

@@ -1,8 +1,8 @@
 """scikit-learn's row-wise transformers as steps.
 
 Numbers are taken through the arithmetic of the transformer's own `transform`, operation by operation. A transformer of
-texts is asked instead: its answer for each text of the vocabulary and for a missing one is all there is to know, so the
-table of its answers *is* the compiled form, whatever encoder it is.
+categories is asked instead: its answer for each text of the vocabulary and for a missing one is all there is to know, so the
+table of its answers *is* the compiled form, whatever encoder it is. Vectorizers of free text become readers (`vectorizers.py`).
 """
 
 from collections.abc import Callable, Sequence
@@ -12,6 +12,7 @@ import numpy as np
 
 from modelwright.core.errors import first_line
 from modelwright.optimize.lowering.builder import Builder, Column, Unsupported
+from modelwright.optimize.lowering.vectorizers import decomposed, reweighed, vectorized
 from modelwright.stats.predictions import Array
 
 WIDEST: Final = 4_096
@@ -42,10 +43,16 @@ def transformed(
         return _by_column(builder, transformer, columns)
     if name == "FeatureUnion":
         return [made for _, part in transformer.transformer_list for made in transformed(builder, part, columns)]
+    if any(column.free is not None for column in columns):
+        return vectorized(builder, transformer, columns)
     if _texts_only(columns):
         return _asked(builder, transformer, columns, one_text=one_text)
     if any(column.texts is not None for column in columns):
         raise Unsupported(f"{name} of texts and numbers together")
+    if name in _OF_TERMS:
+        return _OF_TERMS[name](builder, transformer, columns)
+    if name in _NUMERIC and len(columns) > WIDEST:
+        raise Unsupported(f"{name} of {len(columns)} columns")
     if name in _NUMERIC:
         return _NUMERIC[name](builder, transformer, columns)
     if callable(getattr(transformer, "get_support", None)):
@@ -149,8 +156,14 @@ def _scaled(builder: Builder, columns: Sequence[Column], *operations: tuple[str,
     made = list(columns)
     for operation, values in operations:
         if values is not None:
-            made = [builder.step(operation, column, value) for column, value in zip(made, values, strict=True)]
+            made = [_scaled_one(builder, operation, column, value) for column, value in zip(made, values, strict=True)]
     return made
+
+
+def _scaled_one(builder: Builder, operation: str, column: Column, value: float) -> Column:
+    if operation == "divide" and column.register < 0:  # terms stand in a sparse matrix, which is multiplied
+        return builder.step("multiply", column, 1.0 / value)
+    return builder.step(operation, column, value)
 
 
 def _function(builder: Builder, transformer: Any, columns: Sequence[Column]) -> list[Column]:
@@ -232,4 +245,8 @@ _NUMERIC: Final[dict[str, Callable[[Builder, Any, Sequence[Column]], list[Column
     "OneHotEncoder": _one_hot,
     "OrdinalEncoder": _one_hot,
     "KBinsDiscretizer": _bins,
+}
+_OF_TERMS: Final[dict[str, Callable[[Builder, Any, Sequence[Column]], list[Column]]]] = {
+    "TfidfTransformer": reweighed,
+    "TruncatedSVD": decomposed,
 }

@@ -1,11 +1,10 @@
 """The machine: runs a program over rows, with no allocation a row and nothing compiled a model.
 
-Rows are taken in blocks: the preparation row by row, then the trees one after the other over the whole block, so that a
-tree stays in the cache. Sums run in the trees' order, as the libraries add them.
+Rows come in blocks: the preparation row by row, then the trees one after the other over the whole block, so that a tree stays
+in the cache. Sums run in the trees' order, as the libraries add them.
 """
 
 import math
-from typing import Final
 
 import numpy as np
 
@@ -26,8 +25,7 @@ compiled = compiler(__file__)
     CONSTANT, COPY, FILL, IS_MISSING, ADD, SUBTRACT, MULTIPLY, DIVIDE, CLIP, PLACE, BIN, SPREAD, REQUIRE,
     EXP, EXPM1, LOG, LOG1P, SQRT, SQUARE, ABSOLUTE,
 ) = range(len(OPERATIONS))  # fmt: skip
-IDENTITY, LOGISTIC, SOFTMAX, EXPONENTIAL, NONE = range(len(LINKS))
-BLOCK: Final = 64
+IDENTITY, LOGISTIC, SOFTMAX, EXPONENTIAL, NONE, CHOICE = range(len(LINKS))
 NEAR_ZERO = 1e-35
 """What LightGBM takes for zero."""
 
@@ -123,7 +121,7 @@ def _in_set(sets: np.ndarray, first: int, category: int) -> bool:
 
 
 @compiled
-def _goes_left(x: float, threshold: float, kind: int, sets: np.ndarray) -> bool:
+def goes_left(x: float, threshold: float, kind: int, sets: np.ndarray) -> bool:
     if kind & CATEGORY:
         if math.isnan(x):
             return (kind & MISSING_LEFT) != 0
@@ -149,22 +147,15 @@ RARE = np.int64((CATEGORY | ZERO_IS_MISSING) << 56)
 
 
 @compiled
-def laid_out(
-    roots: Ints, feature: np.ndarray, threshold: Floats, left: np.ndarray, right: np.ndarray, kind: np.ndarray
-) -> tuple[Ints, Ints, Floats]:  # fmt: skip
-    """The trees in the order they are walked: (roots, nodes, thresholds).
+def lay_out(
+    roots: Ints, feature: np.ndarray, threshold: Floats, left: np.ndarray, right: np.ndarray, kind: np.ndarray,
+    begins: Ints, words: Ints, thresholds: Floats, waiting: Ints, parents: Ints,
+) -> None:  # fmt: skip
+    """The trees in the order they are walked, into `begins` [t], `words` and `thresholds` [nodes and leaves], zeros before.
 
     A node's left child is the next node. Its word holds, from below, 32 bits for the right child, 24 for the feature and 8
-    for the kind; a leaf's is negative and holds the leaf's number.
+    for the kind; a leaf's is negative and holds the leaf's number. `waiting`, `parents` [nodes + 2]: to work in.
     """
-    count = len(feature) + len(roots)
-    for node in range(len(feature)):
-        count += (left[node] < 0) + (right[node] < 0)
-    words = np.empty(count, np.int64)
-    thresholds = np.zeros(count, np.float64)
-    begins = np.empty(len(roots), np.int64)
-    waiting = np.empty(len(feature) + 2, np.int64)
-    parents = np.empty(len(feature) + 2, np.int64)
     place = 0
     for t in range(len(roots)):
         begins[t] = place
@@ -184,61 +175,83 @@ def laid_out(
                 waiting[held + 1], parents[held + 1] = left[node], -1
                 held += 2
             place += 1
-    return begins, words[:place], thresholds[:place]
+
+
+@compiled
+def _begin(row: Floats, numbers: Floats, texts: Floats, i: int) -> None:
+    """What a row is given, in its first registers."""
+    inputs = numbers.shape[1]
+    for k in range(inputs):
+        row[k] = numbers[i, k]
+    for k in range(texts.shape[1]):
+        row[inputs + k] = texts[i, k]
+
+
+@compiled
+def features_of(
+    rows: int, numbers: Floats, texts: Floats, out: Floats, row: Floats, steps: Ints, constants: Floats, features: Ints,
+    single: int,
+) -> None:  # fmt: skip
+    """The preparation alone: `out` takes [rows, features]; NaN throughout where a row is to have no answer."""
+    for i in range(rows):
+        _begin(row, numbers, texts, i)
+        whole = prepare(row, steps, constants)
+        for f in range(len(features)):
+            x = row[features[f]] if whole else math.nan
+            out[i, f] = np.float64(np.float32(x)) if single else x
 
 
 @compiled
 def run(
-    numbers: Floats, texts: Floats, registers: int, steps: Ints, constants: Floats, features: Ints, single: bool,
-    coefficients: Floats, start: Floats, roots: Ints, of_target: Ints, nodes: Ints, thresholds: Floats, leaves: Floats,
-    sets: np.ndarray, divisor: float, slope: float, link: int, out: Floats,
+    rows: int, numbers: Floats, texts: Floats, out: Floats, row: Floats, block: Floats, raw: Floats, steps: Ints,
+    constants: Floats, features: Ints, single: int, single_sums: int, coefficients: Floats, start: Floats, roots: Ints,
+    of_target: Ints, nodes: Ints, thresholds: Floats, leaves: Floats, sets: np.ndarray, divisor: float, slope: float,
+    link: int,
 ) -> None:  # fmt: skip
-    """Answer every row: `numbers` [n, numeric inputs], `texts` [n, text inputs] as codes; `out` takes [n, outputs]. The
-    rest is the program, its trees as `laid_out`."""
+    """Answer the first rows of a block: `numbers` [BLOCK, numeric inputs], `texts` [BLOCK, text inputs] as codes; `out` takes
+    [rows, outputs]. `row` [registers], `block` [BLOCK, features] and `raw` [BLOCK, targets] are to work in; the rest is the
+    program, its trees as `lay_out` puts them."""
     targets = len(start)
-    row = np.empty(registers, np.float64)
-    block = np.empty((min(BLOCK, len(out)), len(features)), np.float64)
-    raw = np.empty((len(block), targets), np.float64)
-    missing = np.full(targets, np.nan)
-    inputs = numbers.shape[1]
-    for begin in range(0, len(out), BLOCK):
-        rows = min(BLOCK, len(out) - begin)
+    for i in range(rows):
+        _begin(row, numbers, texts, i)
+        whole = prepare(row, steps, constants)
+        for f in range(len(features)):
+            x = row[features[f]]
+            block[i, f] = np.float64(np.float32(x)) if single else x
+        for k in range(targets):
+            raw[i, k] = start[k] if whole else math.nan
+    for t in range(len(roots)):
+        target = of_target[t]
         for i in range(rows):
-            row[:inputs] = numbers[begin + i]
-            row[inputs : inputs + texts.shape[1]] = texts[begin + i]
-            whole = prepare(row, steps, constants)
-            for f in range(len(features)):
-                x = row[features[f]]
-                block[i, f] = np.float64(np.float32(x)) if single else x
-            raw[i] = start if whole else missing
-        for t in range(len(roots)):
-            target = of_target[t]
-            for i in range(rows):
-                node = roots[t]
-                word = nodes[node]
-                while word >= 0:
-                    x = block[i, (word >> 32) & 0xFFFFFF]
-                    if word & RARE != 0 or math.isnan(x):
-                        left = _goes_left(x, thresholds[node], word >> 56, sets)
-                        node = node + 1 if left else word & 0xFFFFFFFF
-                    else:
-                        node = node + 1 if x <= thresholds[node] else word & 0xFFFFFFFF
-                    word = nodes[node]
-                leaf = word & 0xFFFFFFFF
-                if target >= 0:
-                    raw[i, target] += leaves[leaf]
+            node = roots[t]
+            word = nodes[node]
+            while word >= 0:
+                x = block[i, (word >> 32) & 0xFFFFFF]
+                if word & RARE != 0 or math.isnan(x):
+                    left = goes_left(x, thresholds[node], word >> 56, sets)
+                    node = node + 1 if left else word & 0xFFFFFFFF
                 else:
-                    for k in range(targets):
-                        raw[i, k] += leaves[leaf * targets + k]
-        if len(roots) == 0:
-            for i in range(rows):
+                    node = node + 1 if x <= thresholds[node] else word & 0xFFFFFFFF
+                word = nodes[node]
+            leaf = word & 0xFFFFFFFF
+            if target >= 0:
+                total = raw[i, target] + leaves[leaf]
+                raw[i, target] = np.float64(np.float32(total)) if single_sums else total
+            else:
                 for k in range(targets):
-                    total = 0.0
-                    for f in range(len(features)):
-                        total += block[i, f] * coefficients[k, f]
-                    raw[i, k] += total
+                    raw[i, k] += leaves[leaf * targets + k]
+    if len(roots) == 0:
         for i in range(rows):
-            _link(raw[i], divisor, slope, link, out[begin + i])
+            for k in range(targets):
+                total = 0.0
+                for f in range(len(features)):
+                    total += block[i, f] * coefficients[k, f]
+                raw[i, k] += total
+    for i in range(rows):
+        if single_sums:
+            _link_single(raw[i], link, out[i])
+        else:
+            _link(raw[i], divisor, slope, link, out[i])
 
 
 @compiled
@@ -262,6 +275,49 @@ def _link(raw: Floats, divisor: float, slope: float, link: int, out: Floats) -> 
             out[k] /= total
     elif link == EXPONENTIAL:
         out[0] = math.exp(raw[0])
+    elif link == CHOICE:
+        _choose(raw, out)
+    else:
+        for k in range(len(raw)):
+            out[k] = raw[k]
+
+
+@compiled
+def _choose(raw: Floats, out: Floats) -> None:
+    chosen = 0
+    if len(raw) == 1:
+        chosen = 1 if raw[0] > 0 else 0
+    for k in range(1, len(raw)):
+        if raw[k] > raw[chosen]:
+            chosen = k
+    for k in range(len(out)):
+        out[k] = 1.0 if k == chosen else 0.0
+    for k in range(len(raw)):
+        if math.isnan(raw[k]):
+            out[:] = math.nan
+
+
+@compiled
+def _link_single(raw: Floats, link: int, out: Floats) -> None:
+    """The link in float32, operation by operation as XGBoost does it."""
+    one = np.float32(1.0)
+    if link == LOGISTIC:
+        positive = one / (math.exp(-np.float32(raw[0])) + one)
+        out[0] = one - positive
+        out[1] = positive
+    elif link == SOFTMAX:
+        largest = np.float32(raw[0])
+        for k in range(1, len(raw)):
+            largest = max(largest, np.float32(raw[k]))
+        total = 0.0
+        for k in range(len(raw)):
+            part = math.exp(np.float32(raw[k]) - largest)
+            out[k] = part
+            total += part
+        for k in range(len(raw)):
+            out[k] = np.float32(out[k]) / np.float32(total)
+    elif link == EXPONENTIAL:
+        out[0] = math.exp(np.float32(raw[0]))
     else:
         for k in range(len(raw)):
             out[k] = raw[k]
