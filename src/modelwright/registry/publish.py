@@ -42,11 +42,22 @@ def publish(
                 out.flush()
                 os.fsync(out.fileno())
         partial.chmod(0o755)
+        _sync(partial)
         partial.rename(releases / name)
+        _sync(releases)  # a journal row may name it from now on
     except BaseException:
         shutil.rmtree(partial, ignore_errors=True)
         raise
     return name, manifest
+
+
+def _sync(folder: Path) -> None:
+    """Make the names in a folder durable."""
+    handle = os.open(folder, os.O_RDONLY)
+    try:
+        os.fsync(handle)
+    finally:
+        os.close(handle)
 
 
 def sweep(releases: Path) -> None:

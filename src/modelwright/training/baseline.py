@@ -4,7 +4,6 @@ Two are tried on the held-back rows and the better one is kept: the majority (or
 the last known outcome of the same entity. The latter is often hard to beat, which is why it is here.
 """
 
-from collections import Counter
 from dataclasses import dataclass
 from typing import Any, Final
 
@@ -57,11 +56,11 @@ def constant_baseline(outcomes: Array, label: LabelSpec) -> Baseline:
     if label.task == "regression":
         return Baseline("constant", {"otherwise": [float(np.median(outcomes))]}, (), (), ())
     classes = class_order(outcomes, label)
-    return Baseline("constant", {"otherwise": _rates(outcomes.tolist(), classes)}, (), (), classes)
+    return Baseline("constant", {"otherwise": _rates(outcomes, classes)}, (), (), classes)
 
 
-def last_outcome_baseline(outcomes: Array, last: list[Any], contract: Contract, label: LabelSpec) -> Baseline:
-    """The rates of the classes by last known outcome (`last` [n], None where there is none), or the last amount."""
+def last_outcome_baseline(outcomes: Array, last: Array, contract: Contract, label: LabelSpec) -> Baseline:
+    """The rates of the classes by last known outcome (`last` [n], as `Material.last_outcome`), or the last amount."""
     views = (last_outcome_view(contract, label),)
     if label.task == "regression":
         column = InputColumn(name=LAST, kind="number")
@@ -71,13 +70,9 @@ def last_outcome_baseline(outcomes: Array, last: list[Any], contract: Contract, 
     column = InputColumn(
         name=LAST, kind="text" if is_text else "number", vocabulary=tuple(map(str, classes)) if is_text else None
     )
-    pairs = [(now, before) for now, before in zip(outcomes.tolist(), last, strict=True) if before is not None]
-    table = {
-        str(value): _rates([now for now, before in pairs if before == value], classes)
-        for value in classes
-        if any(before == value for _, before in pairs)
-    }
-    return Baseline(LAST, {"table": table, "otherwise": _rates(outcomes.tolist(), classes)}, (column,), views, classes)
+    after = {str(value): outcomes[last == value] for value in classes}
+    table = {value: _rates(those, classes) for value, those in after.items() if len(those)}
+    return Baseline(LAST, {"table": table, "otherwise": _rates(outcomes, classes)}, (column,), views, classes)
 
 
 def class_order(outcomes: Array, label: LabelSpec) -> tuple[bool | str, ...]:
@@ -85,6 +80,5 @@ def class_order(outcomes: Array, label: LabelSpec) -> tuple[bool | str, ...]:
     return (False, True) if label.kind == "bool" else tuple(sorted(set(map(str, outcomes.tolist()))))
 
 
-def _rates(outcomes: list[Any], classes: tuple[bool | str, ...]) -> list[float]:
-    counts = Counter(outcomes)
-    return [counts[value] / len(outcomes) for value in classes]
+def _rates(outcomes: Array, classes: tuple[bool | str, ...]) -> list[float]:
+    return [float(np.count_nonzero(outcomes == value)) / len(outcomes) for value in classes]

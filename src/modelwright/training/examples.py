@@ -38,8 +38,9 @@ class Known:
 class Examples:
     """All events in time order with the model's inputs, and all outcomes in the order they became known.
 
-    `names`: the inputs; `is_text`: which of them are texts. `outcome_of` [m] are positions of events, `outcome` [m] their
-    outcomes, `known_us` [m] when each became known (nondecreasing); a later one for the same event is a correction.
+    `names`: the inputs; `is_text`: which of them are texts; `free`: the columns of free text. `outcome_of` [m] are positions
+    of events, `outcome` [m] their outcomes, `known_us` [m] when each became known (nondecreasing); a later one for the same
+    event is a correction.
     """
 
     names: tuple[str, ...]
@@ -51,6 +52,7 @@ class Examples:
     outcome_of: Array
     outcome: Array
     known_us: Array
+    free: frozenset[str] = frozenset()
 
     def __len__(self) -> int:
         return len(self.at_us)
@@ -121,6 +123,7 @@ def build_examples(
         outcome_of=of,
         outcome=values,
         known_us=known_us,
+        free=frozenset(field.name for field in contract.fields if field.text),
     )
 
 
@@ -215,8 +218,11 @@ def beginning(at_us: Array, first_known_us: Array, validation_us: int, share: fl
 def _parted(at_us: Array, first_known_us: Array, validation_us: int) -> tuple[Array, Array, int]:
     """Of labelled rows in order of time: those to fit, those held back, and where they part."""
     if len(at_us) < 2 * SMALLEST:
+        told = (
+            "" if len(at_us) else ": outcomes are read from the label's column, by its name, or come by POST /outcomes"
+        )
         raise TrainingError(
-            f"only {len(at_us)} rows with a known outcome; at least {2 * SMALLEST} are needed to fit and to judge"
+            f"only {len(at_us)} rows with a known outcome; at least {2 * SMALLEST} are needed to fit and to judge{told}"
         )
     split_us = max(int(at_us[int(len(at_us) * 0.9)]), int(at_us[-1]) - validation_us)
     split_us = min(split_us, int(at_us[-SMALLEST]))  # a pause in the history must not leave nothing to judge by

@@ -19,10 +19,13 @@ from typing import Any
 import msgspec
 
 MODES = ("background", "wait", "off")
+MOST_METRICS = 1_000
+"""MLflow takes no more in one batch."""
 
 
 class TrackedRun(msgspec.Struct, kw_only=True):
-    """One training as MLflow keeps it. `at_us`: the clock's time of the training; `seconds`: how long it took."""
+    """One training as MLflow keeps it. `at_us`: the clock's time of the training; `seconds`: how long it took; `trials`: of a
+    model that was tuned, the metric of each, by a name."""
 
     experiment: str
     name: str
@@ -31,6 +34,7 @@ class TrackedRun(msgspec.Struct, kw_only=True):
     params: dict[str, str]
     metrics: dict[str, float]
     tags: dict[str, str]
+    trials: dict[str, tuple[float | None, ...]] = {}
 
 
 def spool(tracking: Path, run: TrackedRun) -> None:
@@ -100,6 +104,10 @@ def _record(client: Any, entities: Any, tracking: Path, run: TrackedRun) -> None
         params=[entities.Param(name, value[:500]) for name, value in run.params.items()],
         tags=[entities.RunTag(name, value[:5000]) for name, value in run.tags.items()],
     )
+    for name, values in run.trials.items():
+        steps = [entities.Metric(name, value, at_ms, step) for step, value in enumerate(values) if value is not None]
+        for begin in range(0, len(steps), MOST_METRICS):
+            client.log_batch(made.info.run_id, metrics=steps[begin : begin + MOST_METRICS])
     client.set_terminated(made.info.run_id, end_time=at_ms + int(run.seconds * 1000))
 
 
