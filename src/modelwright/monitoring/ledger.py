@@ -4,9 +4,14 @@ It is a view of the log: fed with the log's rows in order, by whoever reads them
 system from the tail), it can be thrown away and fed again to the same state. It decides nothing.
 """
 
+import heapq
+import itertools
+import operator
+from collections import deque
 from dataclasses import dataclass, field
 from typing import Any
 
+import msgspec
 import numpy as np
 
 from modelwright.stats.losses import row_losses
@@ -17,8 +22,7 @@ RECENT = 20_000
 """Latest losses of each release that are surely kept, for the triggers."""
 
 
-@dataclass
-class Scored:
+class Scored(msgspec.Struct, frozen=True, gc=False):
     """What one release said about one event; `classes` of texts, which each release may know others of, name the columns
     of `probabilities`."""
 
@@ -41,6 +45,10 @@ class Account:
         return len(self.at_us)
 
 
+SCORES = 1_000
+"""Latest scores, or amounts, of each release that are kept, for the guards."""
+
+
 class Ledger:
     """Meets predictions with outcomes. `metric` names the steering metric, `classes` the label's (empty for amounts)."""
 
@@ -53,12 +61,16 @@ class Ledger:
         self._champion: dict[int, tuple[int, Scored]] = {}
         self._challenger: dict[int, Scored] = {}
         self._losses: dict[str, list[float]] = {}
-        self._pairs: list[tuple[str, str, float, float]] = []
+        self._pairs: list[tuple[int, int, str, str, float, float]] = []
+        self._paired = itertools.count()
         self._newly: dict[int, Any] = {}
+        self._scores: dict[str, deque[float]] = {}
         self._settled: dict[int, int] = {}
 
     def predicted(self, event_seq: int, at_us: int, scored: Scored, *, challenger: bool = False) -> None:
-        """A prediction was made: the champion's, which was answered, or the challenger's, in shadow."""
+        """A prediction was made: the one that was answered, usually the champion's; or the other's beside it, usually the
+        challenger's (`challenger`). In a canary they change places for a share of the events."""
+        self._note_score(scored)
         if challenger:
             self._challenger[event_seq] = scored
         else:
@@ -90,7 +102,16 @@ class Ledger:
         if paired:
             theirs = self._row_losses([outcomes[index] for index, _ in paired], [scored for _, scored in paired])
             for (index, scored), loss in zip(paired, theirs, strict=True):
-                self._pairs.append((champions[index].release, scored.release, float(losses[index]), float(loss)))
+                answered_us, answer = asked[index]
+                pair = (
+                    answered_us,
+                    next(self._paired),
+                    answer.release,
+                    scored.release,
+                    float(losses[index]),
+                    float(loss),
+                )
+                heapq.heappush(self._pairs, pair)
         for (event_seq, outcome), (at_us, scored), loss in zip(self._newly.items(), asked, losses, strict=True):
             self._settled[event_seq] = len(self.account)
             self.account.event_seq.append(event_seq)
@@ -100,11 +121,21 @@ class Ledger:
             self._note_loss(scored.release, float(loss))
         self._newly = {}
 
-    def take_pairs(self, champion: str, challenger: str) -> list[tuple[float, float]]:
-        """(champion's loss, challenger's loss) of what both have scored since the last call, in order of settling."""
-        pairs = [(ours, theirs) for one, other, ours, theirs in self._pairs if one == champion and other == challenger]
-        self._pairs = []
-        return pairs
+    def take_pairs(self, champion: str, challenger: str, due_us: int, since_us: int = 0) -> list[tuple[float, float]]:
+        """(champion's loss, challenger's loss) of what both have scored since the last call, whoever's answer was sent, in
+        order of settling; of events from `since_us` up to `due_us`, the newest whose outcome is due.
+
+        What is known of later ones is not like the rest of them (frauds are told at once, and what is none after a month): it
+        waits for its turn.
+        """
+        due = []
+        while self._pairs and self._pairs[0][0] <= due_us:
+            due.append(heapq.heappop(self._pairs))
+        return [
+            (ours, theirs) if one == champion else (theirs, ours)
+            for at_us, _, one, other, ours, theirs in sorted(due, key=operator.itemgetter(1))
+            if at_us >= since_us and (one, other) in ((champion, challenger), (challenger, champion))
+        ]
 
     def forget_challenger(self) -> None:
         """A rollout ended: what waits for an outcome of its challenger is no longer wanted."""
@@ -114,6 +145,33 @@ class Ledger:
     def recent_losses(self, release: str, rows: int) -> Array:
         """Up to `rows` latest losses of that release's answers."""
         return np.array(self._losses.get(release, [])[-rows:])
+
+    def waiting(self, release: str, rows: int) -> list[Scored]:
+        """Up to `rows` latest answers of that release whose outcome is not known."""
+        newest = itertools.islice(reversed(self._champion.values()), rows)
+        return [scored for _, scored in newest if scored.release == release]
+
+    def recent_scores(self, release: str, rows: int) -> Array:
+        """Up to `rows` latest scores, or amounts, of that release, whether its answer was sent or not."""
+        kept = self._scores.get(release, ())
+        return np.fromiter(itertools.islice(kept, max(0, len(kept) - rows), None), np.float64)
+
+    def _note_score(self, scored: Scored) -> None:
+        if not self.classes:
+            score = float(scored.value)
+        elif self.classes == (False, True) and scored.probabilities is not None:
+            score = scored.probabilities[1]
+        else:
+            return
+        kept = self._scores.get(scored.release)
+        if kept is None:
+            kept = self._scores[scored.release] = deque(maxlen=SCORES)
+        kept.append(score)
+
+    def waiting_since(self, at_us: int) -> int:
+        """How many answers from that moment on have no outcome yet."""
+        newest = itertools.takewhile(lambda asked: asked[0] >= at_us, reversed(self._champion.values()))
+        return sum(1 for _ in newest)
 
     def _note_loss(self, release: str, loss: float) -> None:
         losses = self._losses.setdefault(release, [])

@@ -1,6 +1,8 @@
-"""The log, followed: its rows in order into the ledger and the drift monitor. A view that can be read again from zero."""
+"""The log, followed: its rows in order into the ledger and the monitors. A view that can be read again from zero."""
 
+import itertools
 from collections.abc import Callable
+from datetime import timedelta
 from typing import Any
 
 import msgspec
@@ -8,9 +10,12 @@ import numpy as np
 
 from modelwright.lake.log import Log
 from modelwright.lake.rows import EventRow, OutcomeRow, PredictionRow
-from modelwright.monitoring.drift import DriftMonitor
+from modelwright.monitoring.drift import DriftWatch
 from modelwright.monitoring.ledger import Ledger, Scored
-from modelwright.release.folder import Release, read_manifest
+from modelwright.monitoring.quality import DRIFT_SHARE, QualityWatch
+from modelwright.release.folder import read_manifest
+from modelwright.release.inputs import Rows
+from modelwright.spec.monitor import USUAL, Monitor
 
 PAGE = 20_000
 WAITING = 200_000
@@ -18,8 +23,9 @@ WAITING = 200_000
 
 
 class LogReader:
-    """Follows the log with a cursor. `ledger` holds every prediction and outcome, `drift` the followed release's inputs;
-    `on_event` is shown every live event."""
+    """Follows the log with a cursor. `ledger` holds every prediction and outcome, `drift` what the followed release was
+    asked; `on_event` is shown every live event. `arrival`: events are held to have
+    come when they arrived, and not at their own time, as they do where the clock is the data's."""
 
     def __init__(
         self,
@@ -27,21 +33,23 @@ class LogReader:
         metric: str,
         classes: tuple[bool | str, ...],
         on_event: Callable[[EventRow], None] = lambda row: None,
+        monitor: Monitor = USUAL,
+        *,
+        arrival: bool = True,
     ) -> None:
         self._log = log
         self._on_event = on_event
         self._names = log.schema.contract.names
         self.ledger = Ledger(metric, classes)
-        self.drift: DriftMonitor | None = None
-        self.release: Release | None = None
+        self.quality = QualityWatch(monitor.false_alarm_us)
+        every = timedelta(microseconds=int(monitor.false_alarm_us / DRIFT_SHARE))
+        self.drift = DriftWatch(every, self.quality.asked)
+        self._arrival = arrival
+        self._timed = log.schema.contract.time is not None
         self.cursor = 0
         self._events: dict[int, list[Any]] = {}
+        self._asked: list[tuple[list[float], list[str | None], float, int]] = []
         self._classes: dict[str, tuple[bool | str, ...]] = {}
-
-    def follow(self, release: Release) -> None:
-        """Watch the inputs of this release from now on; drift begins anew with each release."""
-        self.release = release
-        self.drift = DriftMonitor(release.references, release.manifest.inputs)
 
     def catch_up(self) -> int:
         """Read what was written since the last call; returns how many rows that was."""
@@ -51,17 +59,26 @@ class LogReader:
                 if isinstance(row, EventRow):
                     if row.live:
                         self._events[row.seq] = row.values
+                        self._came(row)
                         self._on_event(row)
                 elif isinstance(row, PredictionRow):
                     self._predicted(row)
                 elif isinstance(row, OutcomeRow):
                     self.ledger.known(row.event_seq, row.value)
+                    self.quality.outcome(row.event_seq, row.known_us)
+            self._watch()
+            for seq in list(itertools.islice(self._events, max(0, len(self._events) - WAITING))):
+                del self._events[seq]
             self.cursor = rows[-1].seq
             read += len(rows)
         self.ledger.settle()
-        while len(self._events) > WAITING:
-            self._events.pop(next(iter(self._events)))
         return read
+
+    def _came(self, row: EventRow) -> None:
+        if not self._arrival:
+            self.quality.event(row.seq, row.at_us)
+        else:
+            self.quality.event(row.seq, row.arrived_us, row.arrived_us - row.at_us if self._timed else None)
 
     def _classes_of(self, release: str) -> tuple[bool | str, ...]:
         if self.ledger.classes in ((), (False, True)):
@@ -78,16 +95,26 @@ class LogReader:
         if challenger:
             return
         values = self._events.pop(row.event_seq, None)
-        if values is None or self.release is None or self.drift is None or row.release != self.release.name:
+        release = self.drift.release
+        if values is None or release is None or row.release != release.name:
             return
         given_by_name = dict(zip(self._names, values, strict=True)) | msgspec.json.decode(row.features)
         numbers: list[float] = []
         texts: list[str | None] = []
-        for column in self.release.manifest.inputs:
+        for column in release.manifest.inputs:
             value = given_by_name.get(column.name)
             if column.kind == "text":
                 texts.append(value)
             else:
                 numbers.append(np.nan if value is None else float(value))
-        amount = float(row.prediction) if not self.ledger.classes else None
-        self.drift.add(np.array(numbers), tuple(texts), row.score if row.score is not None else amount)
+        amount = np.nan if self.ledger.classes else float(row.prediction)
+        self._asked.append((numbers, texts, row.score if row.score is not None else amount, row.at_us))
+
+    def _watch(self) -> None:
+        """Have what the followed release was asked and said watched for drift."""
+        if not self._asked:
+            return
+        numbers, texts, scores, at_us = zip(*self._asked, strict=True)
+        rows = Rows(np.array(numbers).reshape(len(numbers), -1), tuple(zip(*texts, strict=True)))
+        self.drift.add(rows, np.array(scores), np.array(at_us))
+        self._asked = []
