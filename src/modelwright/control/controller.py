@@ -6,20 +6,27 @@ a new controller on the same journal goes on where the last one was. The rehears
 class, with a simulated and a real clock.
 """
 
-from datetime import datetime
 from pathlib import Path
 from typing import Any
 
 import msgspec
 import numpy as np
 
+from modelwright.control.challenge import Challenge
+from modelwright.control.declaration import declaration_hash
+from modelwright.control.drift_alerts import DriftAlerts, evidence_of
+from modelwright.control.guards import Guards
+from modelwright.control.intervention import registered
+from modelwright.control.occasions import Occasions
 from modelwright.control.parity import ParityCheck
-from modelwright.control.rollback import pointed, roll_back
+from modelwright.control.quality_alerts import QualityAlerts
+from modelwright.control.rollback import roll_back, settled
 from modelwright.control.trainer import Trained, Trainer
-from modelwright.core.clock import to_us
 from modelwright.core.errors import ConflictError, ModelwrightError, TrainingError
 from modelwright.lake.journal import Journal, JournalKind, JournalRow, Pointer
+from modelwright.monitoring.drift import DriftWatch
 from modelwright.monitoring.ledger import Ledger
+from modelwright.monitoring.quality import QualityWatch
 from modelwright.release.folder import read_manifest
 from modelwright.release.manifest import Manifest
 from modelwright.spec.system import System
@@ -36,7 +43,8 @@ PARITY_EVERY = 50_000
 class Controller:
     """Decides. `step(now)` is called at every decision point, after the ledger has settled what is known by then.
 
-    Without `parity` nothing is compared (a training beside the loop).
+    Without `parity` nothing is compared, without `drift` and `quality` nothing is watched (a training beside the loop). With
+    `approved`, the approval that a manual rollout asks for is taken as given: nobody can be asked in a rehearsal.
     """
 
     def __init__(
@@ -47,6 +55,10 @@ class Controller:
         trainer: Trainer,
         releases: Path,
         parity: ParityCheck | None = None,
+        drift: DriftWatch | None = None,
+        quality: QualityWatch | None = None,
+        *,
+        approved: bool = False,
     ) -> None:
         self._system = system
         self._journal = journal
@@ -54,13 +66,20 @@ class Controller:
         self._trainer = trainer
         self._releases = releases
         self._parity = parity
+        self._occasions = Occasions(system, self._write)
+        self.declaration = declaration_hash(system)
+        self.trained_declaration = ""
+        self._alerts = DriftAlerts(drift, journal)
+        self._quality = QualityAlerts(quality, journal)
         self._answers_at_parity = 0
         self._manifests: dict[str, Manifest] = {}
-        self._test: PairedTest | None = None
+        self._guards = Guards(system, journal, ledger, self._scale, releases)
+        self._challenge = Challenge(system, ledger, self._scale, self._write, approved=approved)
         self._now_us = 0
-        self.trained_us = 0
         self.number = 0
-        self._outcomes_at_training: int | None = None  # since a restart, until the ledger has read the log again
+        self._outcomes_at_training: int | None = (
+            None  # where the journal does not say, until the ledger has read the log
+        )
         self._seen = 0
         self._restore()
 
@@ -70,6 +89,11 @@ class Controller:
     def now_us(self) -> int:
         """The moment of this decision point."""
         return self._now_us
+
+    @property
+    def trained_us(self) -> int:
+        """When the newest candidate was trained. A training that failed is none: its reason stands, until one does not."""
+        return self._occasions.trained_us
 
     @property
     def losses_since_training(self) -> int:
@@ -88,6 +112,11 @@ class Controller:
         loss = self._manifest(self.pointer.champion).loss if self.pointer.champion else None
         return (loss.mean, loss.variance, loss.rows) if loss else (0.0, 0.0, 0)
 
+    def drift(self) -> tuple[str, float] | None:
+        """What has drifted from what the champion knows since the newest candidate was trained."""
+        alarm = self._alerts.since(self.pointer.champion, self.trained_us)
+        return None if alarm is None else (alarm.summary, alarm.size)
+
     # What the host of the loop calls.
 
     @property
@@ -98,7 +127,7 @@ class Controller:
     @property
     def test(self) -> PairedTest | None:
         """The evidence about the challenger so far."""
-        return self._test
+        return self._challenge.test
 
     def start(self, now_us: int) -> list[JournalRow]:
         """Bring up the first champion: the first candidate if it passes its gates, else the baseline, which is release 0.
@@ -108,24 +137,36 @@ class Controller:
         self._now_us = now_us
         if self.pointer.champion:
             return []
-        rows = []
-        baseline = self._train("baseline", 0)
-        if isinstance(baseline, JournalRow):
-            return [baseline]
-        figures = f"{self._system.metric.name} {_figure(baseline, self._system.metric.name)}"
-        rows.append(
-            self._write(
-                "registered", baseline.release, f"baseline {baseline.release} with {figures}", baseline.evidence
-            )
-        )
-        trained = self._candidate(rows)
-        if trained is not None and trained.passed:
-            rows.append(self._promote(trained.release, "the first candidate passed its gates", {}, baseline.release))
+        rows: list[JournalRow] = []
+        baseline, candidate = self._registered()  # of a start that was interrupted
+        if baseline is None:
+            trained = self._train("baseline", 0)
+            if isinstance(trained, JournalRow):
+                return [trained]
+            baseline = trained.release
+            figures = f"{self._system.metric.name} {_figure(trained, self._system.metric.name)}"
+            rows.append(self._write("registered", baseline, f"baseline {baseline} with {figures}", trained.evidence))
+        if candidate is None:
+            first = self._candidate(rows)
+            candidate = first.release if first is not None and first.passed else None
+        if candidate is not None:
+            rows.append(self._first(candidate, "the first candidate passed its gates", baseline))
         else:
-            rows.append(
-                self._promote(baseline.release, "no candidate has passed its gates; the baseline serves", {}, None)
-            )
+            rows.append(self._first(baseline, "no candidate has passed its gates; the baseline serves", None))
         return rows
+
+    def _first(self, release: str, summary: str, previous: str | None) -> JournalRow:
+        return self._write(
+            "promoted", release, summary, {}, point=settled(self.pointer, self._now_us, release, previous)
+        )
+
+    def _registered(self) -> tuple[str | None, str | None]:
+        """The baseline and the newest model that are registered."""
+        names = registered(self._journal)
+        kinds = {name: self._manifest(name).kind for name in names}
+        baselines = [name for name in names if kinds[name] == "baseline"]
+        models = [name for name in names if kinds[name] == "model"]
+        return baselines[-1] if baselines else None, models[-1] if models else None
 
     def train_once(self, now_us: int) -> list[JournalRow]:
         """One candidate now, on a person's word: promoted where nothing is live, else registered for the loop to try."""
@@ -144,19 +185,48 @@ class Controller:
         pointer = self.pointer
         if pointer.champion is None:
             return []
-        rows = self._decided(pointer)
+        rows = self._told_of_drift(pointer.champion) + self._told_of_quality(pointer.champion) + self.guard(now_us)
+        pointer = self.pointer
+        if not pointer.paused:
+            rows += self._decided(pointer)
         return rows + self._checked_parity(trained=any(row.kind == "trained" for row in rows))
 
+    def guard(self, now_us: int) -> list[JournalRow]:
+        """Take out of service what breaches a guard; a running system looks between its decision points as well."""
+        pointer = self.pointer
+        rows = [] if pointer.champion is None else self._guards.look(pointer, now_us)
+        if rows:
+            self._challenge.forget()
+        return rows
+
     def _decided(self, pointer: Pointer) -> list[JournalRow]:
-        if pointer.challenger is None:
-            return self._adopt() or self._retrain()
         try:
-            return self._compare(pointer)
-        except (
-            ConflictError
-        ):  # serving has rolled back since the pointer was read: look again at the next decision point
-            self._test = None
+            if pointer.challenger is None:
+                return self._adopt(pointer) or self._retrain()
+            return self._challenge.look(pointer, self._now_us)
+        except ConflictError:  # serving or a person has moved the pointer since it was read: look again next time
+            self._challenge.lose_sight()
             return []
+
+    def _told_of_drift(self, champion: str) -> list[JournalRow]:
+        rows = []
+        for alarm in self._alerts.fresh(champion):
+            rows.append(self._write("alert", champion, alarm.summary, evidence_of(alarm)))
+            self._alerts.written(rows[-1])
+        return rows
+
+    def tell(self, now_us: int) -> list[JournalRow]:
+        """Between decision points: what is off in how data arrives and requests are answered. It leads to no decision."""
+        self._now_us = now_us
+        champion = self.pointer.champion
+        return [] if champion is None else self._told_of_quality(champion)
+
+    def _told_of_quality(self, champion: str) -> list[JournalRow]:
+        rows = []
+        for release, change in self._quality.fresh(champion, self._now_us):
+            rows.append(self._write("alert", release, change.summary, msgspec.to_builtins(change)))
+            self._quality.written(rows[-1])
+        return rows
 
     def _checked_parity(self, *, trained: bool) -> list[JournalRow]:
         """Have what was answered since the last check compared, where it is time. What differs is told, not acted upon."""
@@ -185,37 +255,43 @@ class Controller:
         for row in self._journal.rows():
             if row.kind in ("trained", "registered", "error") and row.release:
                 self.number = max(self.number, release_number(row.release))
-            if row.kind == "trained" or (row.kind == "error" and "number" in row.evidence):  # an attempt counts too
-                self.trained_us = to_us_text(row.at)
+            if row.kind == "trained":
+                self.trained_declaration = row.evidence.get("declaration", self.trained_declaration)
+                self._outcomes_at_training = row.observed.get("outcomes")
+            self._occasions.restore(row)
             if row.kind == "parity":
                 self._answers_at_parity = row.observed["answers"]
-        pointer = self.pointer
-        if pointer.challenger is not None:  # pairs seen before are gone: the comparison begins again, honestly
-            self._test = self._new_test()
+        self._challenge.restore(self._journal, self.pointer)
 
-    def _adopt(self) -> list[JournalRow]:
-        """A candidate that a person trained beside the loop, and that passed its gates, gets its comparison."""
+    def _adopt(self, pointer: Pointer) -> list[JournalRow]:
+        """A training beside the loop counts; its candidate, where it passed its gates, gets its comparison."""
         waiting: str | None = None
-        for row in self._journal.rows(after=self._seen):
-            self._seen = row.seq
+        seen = self._seen
+        for row in self._journal.rows(after=seen):
+            seen = row.seq
+            if self._occasions.restore(row) and row.kind == "trained":
+                self._outcomes_at_training = row.observed.get("outcomes")
             if row.release:
                 self.number = max(self.number, release_number(row.release))
             if row.kind == "registered" and row.release and self._manifest(row.release).kind == "model":
                 waiting = row.release
             elif row.kind in ("shadow_started", "promoted", "rejected") and row.release == waiting:
                 waiting = None
-        return [self._start_shadow(waiting)] if waiting else []
+        begun = [self._challenge.begin(waiting, pointer, self._now_us)] if waiting else []
+        self._seen = seen  # not where another decision was quicker: then all is read once more
+        return begun
 
     def _retrain(self) -> list[JournalRow]:
-        for trigger in self._system.retrain:
-            reason = trigger.due(self)
-            if reason is not None:
-                rows = [self._write("trigger", None, f"retrain: {reason}", {"trigger": type(trigger).__name__})]
-                trained = self._candidate(rows)
-                if trained is not None and trained.passed:
-                    rows.append(self._start_shadow(trained.release))
-                return rows
-        return []
+        told, due = self._occasions.look(self)
+        return self._try_candidate(told) if due else told
+
+    def _try_candidate(self, rows: list[JournalRow]) -> list[JournalRow]:
+        """Train one and, if it passes, have it compared; a person may have paused or decided meanwhile."""
+        before = self.pointer
+        trained, now = self._candidate(rows), self.pointer
+        if trained is not None and trained.passed and now.generation == before.generation:
+            rows.append(self._challenge.begin(trained.release, now, self._now_us))
+        return rows
 
     def _candidate(self, rows: list[JournalRow]) -> Trained | None:
         """Train one, journal it and its verdicts; None where training failed."""
@@ -223,12 +299,19 @@ class Controller:
         if isinstance(trained, JournalRow):
             rows.append(trained)
             return None
+        self.trained_declaration = str(trained.evidence["declaration"])
+        with self._journal.together():  # what was trained is never without its verdict
+            self._judged(trained, rows)
+        return trained
+
+    def _judged(self, trained: Trained, rows: list[JournalRow]) -> None:
+        """Journal a candidate, what its gates found, and what follows from it."""
         metric = self._system.metric.name
         n = trained.evidence["rows"]
         rows.append(
             self._write(
                 "trained", trained.release, f"trained on {n:,} rows, {metric} {_figure(trained, metric)} held back",
-                trained.evidence, trained.observed,
+                trained.evidence, {**trained.observed, "outcomes": self._outcomes_at_training},
             )
         )  # fmt: skip
         failed = [verdict for verdict in trained.verdicts if not verdict.passed]
@@ -241,74 +324,20 @@ class Controller:
             rows.append(self._write("registered", trained.release, f"published as {trained.release}", {}))
         else:
             rows.append(self._write("rejected", trained.release, f"did not pass its gates: {summary}", {"by": "gates"}))
-        return trained
 
     def _train(self, kind: Any, number: int) -> Trained | JournalRow:
-        self.trained_us = self._now_us
-        self._outcomes_at_training = self._ledger.outcomes
+        outcomes = self._ledger.outcomes
         self.number = max(self.number, number)
+        told: Trained | JournalRow
         try:
-            return self._trainer.train(kind, self._now_us, number, self.pointer.champion)
+            told = self._trainer.train(kind, self._now_us, number, self.pointer.champion, self._alerts.change_us)
         except TrainingError as error:
-            return self._write("error", None, f"training failed: {error}", {"number": number})
-
-    def _start_shadow(self, release: str) -> JournalRow:
-        self._test = self._new_test()
-        self._ledger.forget_challenger()
-        pointer = self.pointer
-        rollout = self._system.rollout
-        return self._write(
-            "shadow_started", release,
-            f"{release} scores what {pointer.champion} answers", {"pairs": rollout.pairs, "margin": rollout.margin},
-            point=pointed(pointer, challenger=release, phase="shadow", since_us=self._now_us),
-        )  # fmt: skip
-
-    def _compare(self, pointer: Pointer) -> list[JournalRow]:
-        assert pointer.champion is not None and pointer.challenger is not None
-        test = self._test = self._test or self._new_test()
-        scale = self._scale(pointer.champion)
-        for ours, theirs in self._ledger.take_pairs(pointer.champion, pointer.challenger):
-            test.add((ours - theirs) / scale)
-        rollout = self._system.rollout
-        evidence = {
-            "pairs": test.pairs, "difference": test.difference, "margin": test.margin,
-            "evidence": test.evidence, "needed": 1 / (1 - test.confidence),
-        }  # fmt: skip
-        if test.pairs >= rollout.pairs and test.not_worse:
-            said = "better" if test.difference > 0 else "not worse"
-            summary = f"{said} by {abs(test.difference):.4f} over {test.pairs} pairs"
-            return [self._promote(pointer.challenger, summary, evidence, pointer.champion, pointer.generation)]
-        if test.worse:
-            return [self._reject(pointer, f"worse by {-test.difference:.4f} over {test.pairs} pairs", evidence)]
-        if self._now_us - pointer.since_us >= rollout.within_us:
-            return [
-                self._reject(
-                    pointer, f"no evidence in time: {test.pairs} pairs, difference {test.difference:+.4f}", evidence
-                )
-            ]
-        return []
-
-    def _promote(
-        self, release: str, summary: str, evidence: dict[str, Any], previous: str | None, expect: int | None = None
-    ) -> JournalRow:
-        self._test = None
-        self._ledger.forget_challenger()
-        return self._write(
-            "promoted", release, summary, evidence, expect=expect,
-            point=Pointer(champion=release, previous=previous, phase="idle", since_us=self._now_us),
-        )  # fmt: skip
-
-    def _reject(self, pointer: Pointer, summary: str, evidence: dict[str, Any]) -> JournalRow:
-        self._test = None
-        self._ledger.forget_challenger()
-        evidence = {"by": "shadow", **evidence}
-        return self._write(
-            "rejected", pointer.challenger, summary, evidence, expect=pointer.generation,
-            point=pointed(pointer, challenger=None, phase="idle"),
-        )  # fmt: skip
-
-    def _new_test(self) -> PairedTest:
-        return PairedTest(self._system.rollout.margin, self._system.rollout.confidence)
+            told = self._write("error", None, f"training failed: {error}", {"number": number})
+        else:
+            self._outcomes_at_training = outcomes
+        if number:  # the baseline, release 0, is no training to wait for
+            self._occasions.tried(self._now_us, failed=isinstance(told, JournalRow))
+        return told
 
     def _scale(self, champion: str) -> float:
         """What a difference of losses is divided by: 1 for classes."""
@@ -346,11 +375,6 @@ def release_number(name: str) -> int:
     12
     """
     return int(name[1:].partition("-")[0])
-
-
-def to_us_text(text: str) -> int:
-    """Microseconds of a journal row's time."""
-    return to_us(datetime.fromisoformat(text))
 
 
 def _figure(trained: Trained, metric: str) -> str:

@@ -13,16 +13,36 @@ from modelwright.lake.log import Log
 from modelwright.release.inputs import Rows
 from modelwright.release.manifest import Manifest
 from modelwright.spec.system import System
+from modelwright.stats.predictions import Array
 from modelwright.training.baseline import LAST, last_outcome_view
 from modelwright.training.examples import Examples, build_examples
 
 
 @dataclass(frozen=True)
+class Tables:
+    """The rows of a log: events, outcomes, and the rows of the other events that views are over."""
+
+    events: pa.Table
+    outcomes: pa.Table
+    others: Others = ()
+
+
+@dataclass(frozen=True)
 class Material:
-    """The inputs of every event, and for the baseline the last outcome known at each."""
+    """The inputs of every event, and for the baseline the last outcome known at each.
+
+    `last_outcome` [n] holds texts and None, or numbers (a bool as 0 and 1) and NaN where none was known. `entities`: whose
+    event it is, where the contract says so.
+    """
 
     examples: Examples
-    last_outcome: list[Any]
+    last_outcome: Array
+    entities: list[Any] | None = None
+
+    def key(self, position: int) -> str:
+        """What decides whether an event is in a canary's share: its entity, or its id where it has none."""
+        entity = None if self.entities is None else self.entities[position]
+        return str(self.examples.ids[position] if entity is None else entity)
 
     def rows_for(self, manifest: Manifest) -> Rows:
         """The inputs of every event in the form that release wants; ReleaseError for one of another declaration."""
@@ -30,10 +50,8 @@ class Material:
             return Rows(np.zeros((len(self.examples), 0)))
         if manifest.runtime == LAST:
             if manifest.inputs[0].kind == "text":
-                return Rows(np.zeros((len(self.examples), 0)), (self.last_outcome,))
-            return Rows(
-                np.array([np.nan if value is None else float(value) for value in self.last_outcome]).reshape(-1, 1)
-            )
+                return Rows(np.zeros((len(self.examples), 0)), (self.last_outcome.tolist(),))
+            return Rows(self.last_outcome.reshape(-1, 1))
         if tuple(column.name for column in manifest.inputs) != self.examples.names:
             raise ReleaseError("a release of another declaration cannot be compared: its inputs differ")
         return self.examples.rows
@@ -41,8 +59,24 @@ class Material:
 
 def read_material(log: Log, system: System) -> Material:
     """The log as material."""
-    others = [(contract, log.events(contract.name)) for contract in system.others]
-    return make_material(log.events(), log.outcomes(), system, others)
+    return material_of(read_tables(log, system), system)
+
+
+def read_tables(log: Log, system: System) -> Tables:
+    """All rows that the log holds at one moment: what is written while they are read is left out, so that no outcome is without
+    its event."""
+    head = log.head()
+
+    def upto_head(rows: pa.Table) -> pa.Table:
+        return rows.slice(0, int(np.searchsorted(rows["_seq"].to_numpy(), head, side="right")))
+
+    others = [(contract, upto_head(log.events(contract.name))) for contract in system.others]
+    return Tables(upto_head(log.events()), upto_head(log.outcomes()), others)
+
+
+def material_of(tables: Tables, system: System) -> Material:
+    """The rows as material."""
+    return make_material(tables.events, tables.outcomes, system, tables.others)
 
 
 def make_material(events: pa.Table, outcomes: pa.Table, system: System, others: Others = ()) -> Material:
@@ -54,11 +88,8 @@ def make_material(events: pa.Table, outcomes: pa.Table, system: System, others: 
     ordered = events.take(pa.array([positions[int(seq)] for seq in examples.seq]))
     label = LabelColumn(system.label.name, system.label.kind)
     view = last_outcome_view(system.contract, system.label)
-    last = compute([view], system.contract, label, events, ordered, outcomes)[LAST].to_pylist()
-    return Material(examples, [_as_outcome(value, system) for value in last])
-
-
-def _as_outcome(value: Any, system: System) -> Any:
-    if value is None or value != value:
-        return None
-    return bool(value) if system.label.kind == "bool" else value
+    last = compute([view], system.contract, label, events, ordered, outcomes)[LAST]
+    is_text = system.label.kind == "str"
+    said = np.array(last.to_pylist(), dtype=object) if is_text else last.cast(pa.float64()).to_numpy()
+    entity = system.contract.entity
+    return Material(examples, said, None if entity is None else ordered[entity].to_pylist())

@@ -31,8 +31,10 @@ class Trained(msgspec.Struct, frozen=True, kw_only=True):
 class Trainer(Protocol):
     """Trains one release at a time."""
 
-    def train(self, kind: Literal["model", "baseline"], now_us: int, number: int, champion: str | None) -> Trained:
-        """Train and publish release `number` as of `now_us`."""
+    def train(
+        self, kind: Literal["model", "baseline"], now_us: int, number: int, champion: str | None, change_us: int
+    ) -> Trained:
+        """Train and publish release `number` as of `now_us`. `change_us`: the newest change that is known, 0 for none."""
         ...
 
 
@@ -47,11 +49,15 @@ class InProcessTrainer:
         self._releases = releases
         self._progress = progress
 
-    def train(self, kind: Literal["model", "baseline"], now_us: int, number: int, champion: str | None) -> Trained:
+    def train(
+        self, kind: Literal["model", "baseline"], now_us: int, number: int, champion: str | None, change_us: int
+    ) -> Trained:
         if kind == "baseline":
             return as_trained(train_baseline(self._system, self._material, now_us, number, self._releases), number)
         rival = load_release(self._releases, champion) if champion else None
-        candidate = train_candidate(self._system, self._material, now_us, number, self._releases, rival, self._progress)
+        candidate = train_candidate(
+            self._system, self._material, now_us, number, self._releases, rival, self._progress, change_us
+        )
         return as_trained(candidate, number)
 
 

@@ -5,13 +5,14 @@ from datetime import timedelta
 import msgspec
 
 from modelwright.core.durations import duration_text, duration_us
-from modelwright.spec.trigger import LoopView
+from modelwright.spec.trigger import LoopView, Pace, pace
 
 
 class Every(msgspec.Struct, frozen=True):
     """Due `period_us` microseconds after the last training."""
 
     period_us: int
+    pace: Pace = Pace()
 
     def due(self, view: LoopView) -> str | None:
         """The age of the newest candidate, once it reaches the period."""
@@ -19,10 +20,12 @@ class Every(msgspec.Struct, frozen=True):
         return f"{duration_text(self.period_us)} since the last training" if age >= self.period_us else None
 
 
-def every(period: str | timedelta) -> Every:
+def every(period: str | timedelta, *, at_most: str | None = None) -> Every:
     """Retrain when the newest candidate, promoted or not, is that old.
 
-    >>> every("30d")
-    Every(period_us=2592000000000)
+    `at_most`: a bound on the loop's trainings, such as "4/day".
+
+    >>> every("30d").period_us
+    2592000000000
     """
-    return Every(duration_us(period, "retrain.every"))
+    return Every(duration_us(period, "retrain.every"), pace("retrain.every", None, at_most))
