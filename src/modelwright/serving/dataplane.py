@@ -3,7 +3,7 @@
 Requests in flight are worked off together in one write transaction of the log: it brings the history hosts up to what
 others wrote, reads each request's features, appends its row, scores all of them with one call of the model, and commits
 once; only then is anybody answered. So an answer is always about the log as it was known at that row, and what was
-answered is durable. The challenger scores the same requests after the answers are sent.
+answered is durable. Which release answers, and which scores the same requests beside, is said in `answering`.
 
 One thread owns a data plane. Errors are `ModelwrightError`s, one per request; a failed commit fails them all.
 """
@@ -24,45 +24,30 @@ from modelwright.core.errors import (
     UnavailableError,
 )
 from modelwright.ingest.identity import row_digest
+from modelwright.lake.journal import Pointer
 from modelwright.lake.log import Log
 from modelwright.lake.rows import EventRow, OtherRow, OutcomeRow
 from modelwright.lake.writer import Writer
 from modelwright.release.folder import Release
+from modelwright.serving.answering import Answering, Scoring
 from modelwright.serving.events import FUTURE_US, Event, EventForm
 from modelwright.serving.live import Hosts, LiveRelease
-from modelwright.serving.messages import (
-    Accepted,
-    Answer,
-    Counters,
-    Outcome,
-    OutcomeBody,
-    class_text,
-)
+from modelwright.serving.messages import Accepted, Counters, Outcome, OutcomeBody
 from modelwright.serving.plane import Operation
+from modelwright.serving.slowness import SlownessGuard
+from modelwright.serving.stages import Stages
 from modelwright.spec.contract import Contract
 from modelwright.spec.label import LabelSpec
-from modelwright.stats.predictions import Predictions
 
-SHADOW_LIMIT = 10_000
-"""Requests that may wait for the challenger; beyond, both halves of a pair are dropped and counted."""
 FORGET_AFTER = 5_000
 """More rows of others than this are not appended one by one: the hosts load them from the log's history."""
-
-
-class _Scoring(msgspec.Struct, gc=False):
-    """An event that is being predicted in this batch, and the answer once there is one."""
-
-    event: Event
-    seq: int
-    features: dict[str, list[Any]]
-    answer: msgspec.Raw | UnavailableError | None = None
 
 
 class Dataplane:
     """The log, the releases that are live, and the operations on them.
 
     `on_failure(release, error)` is told when a live release cannot answer what the one before it can. A replay gives its
-    `event_clock`, which the requests' own times then advance.
+    `event_clock`, which the requests' own times then advance. `slowness` is told how long each call of a model took.
     """
 
     def __init__(
@@ -74,24 +59,20 @@ class Dataplane:
         on_failure: Callable[[str, str], None] = lambda release, error: None,
         *,
         event_clock: SimulatedClock | None = None,
+        slowness: SlownessGuard | None = None,
     ) -> None:
         self.log = log
         self.contract = contract
         self.label = label
         self.clock = clock
         self.counters = Counters()
-        self._encode = msgspec.json.Encoder().encode
+        self.stages = Stages()
         self.hosts = Hosts(contract, log.strings, log.history)
-        self.champion: LiveRelease | None = None
-        self.previous: LiveRelease | None = None
-        self.challenger: LiveRelease | None = None
-        self._on_failure = on_failure
+        self._answering = Answering(contract, clock, self.counters, self.stages, on_failure, slowness)
         self._event_clock = event_clock
         self._cursor = log.head()
-        self._shadow: list[_Scoring] = []
         self.others = log.schema.others
         self._forms = {None: EventForm(contract)} | {other.name: EventForm(other, other.name) for other in self.others}
-        self._classes: dict[str, tuple[str, ...]] = {}
 
     # Releases.
 
@@ -109,17 +90,43 @@ class Dataplane:
             self.log.history.require(bys, None if event is None else name)
         return LiveRelease(release, self.hosts.host(release), self.contract)
 
-    def swap(self, champion: LiveRelease | None, previous: LiveRelease | None, challenger: LiveRelease | None) -> None:
-        """Make these live, between two batches: no request sees half of it."""
-        self.champion, self.previous, self.challenger = champion, previous, challenger
-        if challenger is None:
-            self._shadow = []
-        loaded = [live for live in (champion, previous, challenger) if live is not None]
+    def swap(
+        self,
+        champion: LiveRelease | None,
+        previous: LiveRelease | None,
+        challenger: LiveRelease | None,
+        pointer: Pointer = Pointer(),  # noqa: B008 - a value
+    ) -> None:
+        """Make these live, between two batches: no request sees half of it. `pointer`: what they were read from, with the
+        challenger's share of the answers."""
+        loaded = self._answering.swap(champion, previous, challenger, pointer)
         self.hosts.keep([live.release for live in loaded])
-        self._classes = {
-            live.name: tuple(class_text(value) for value in live.release.manifest.classes) for live in loaded
-        }
         self.counters.swaps += 1
+
+    @property
+    def champion(self) -> LiveRelease | None:
+        """The release that answers."""
+        return self._answering.champion
+
+    @property
+    def previous(self) -> LiveRelease | None:
+        """The one before it, which stands in for it."""
+        return self._answering.previous
+
+    @property
+    def challenger(self) -> LiveRelease | None:
+        """The release that is compared with the champion."""
+        return self._answering.challenger
+
+    @property
+    def pointer(self) -> Pointer:
+        """What the live releases were read from."""
+        return self._answering.pointer
+
+    @property
+    def share(self) -> float:
+        """Of the answers, the challenger's."""
+        return self._answering.pointer.share
 
     # Decoding.
 
@@ -150,6 +157,30 @@ class Dataplane:
         event.digest = row_digest(event.values)
         return event
 
+    def outcome_of(self, body: OutcomeBody) -> Outcome:
+        """An outcome's value and time, checked against the label.
+
+        Raises `ContractError` for a value that is not of the label's kind, a time ahead of the clock, and where
+        outcomes are read from later events.
+        """
+        if self.label.ahead is not None:
+            raise ContractError(
+                f"outcome: {self.label.name} is not told but read from later events ({self.label.described}); send the "
+                "events",
+                "outcome",
+            )
+        try:
+            value: Any = msgspec.convert(body.outcome, _PYTHON[self.label.kind])
+        except msgspec.ValidationError as error:
+            raise ContractError(f"outcome: {error}; {self.label.name} is a {self.label.kind}", "outcome") from None
+        if isinstance(value, float) and not math.isfinite(value):
+            raise ContractError("outcome: not a finite number", "outcome")
+        now_us = self.clock.now_us()
+        known_us = now_us if body.at is None else to_us(body.at)
+        if self._event_clock is None and known_us > now_us + FUTURE_US:
+            raise ContractError("at: more than 5 minutes ahead of the clock", "at")
+        return Outcome(body.id, value, known_us)
+
     # Batches.
 
     def work(self, jobs: Sequence[tuple[str, Any]]) -> list[Any]:
@@ -161,11 +192,14 @@ class Dataplane:
         had already written stays: each entry counts once, so that sending it again is safe.
         """
         results: list[Any] = [None] * len(jobs)
+        stages = self.stages
+        stages.begin()
         try:
             with self.log.write() as write:
                 self._catch_up(write)
-                self._score_shadow(write)
-                scoring: dict[str, _Scoring] = {}
+                self._answering.score_beside(write)
+                stages.mark("begin")
+                scoring: dict[str, Scoring] = {}
                 for number in self._in_order(write, jobs):
                     kind, entries = jobs[number]
                     try:
@@ -177,21 +211,25 @@ class Dataplane:
                             results[number] = [self._take_outcome(write, body) for body in entries]
                     except ModelwrightError as error:
                         results[number] = error
-                self._answer(write, list(scoring.values()), results)
+                stages.mark("features")
+                if scoring:
+                    self._answering.answer(write, list(scoring.values()))
+                _resolve(results)
+                stages.mark("encode")
+            stages.mark("commit")
             if write.last is not None:
                 self._cursor = write.last
             self.counters.commits += 1
         except Exception:
             # The hosts hold rows that were never committed: forget them, the log is the truth.
             self.hosts.forget()
-            self.counters.shadow_dropped += len(self._shadow)
-            self._shadow = []
+            self._answering.drop()
             raise
         return results
 
     def score_shadow(self) -> None:
         """Score what waits for the challenger, when no request brings it along."""
-        if self._shadow:
+        if self._answering.waiting:
             self.work([])
 
     def events(self) -> int:
@@ -205,7 +243,7 @@ class Dataplane:
     @property
     def shadow_waiting(self) -> int:
         """Requests that wait for the challenger."""
-        return len(self._shadow)
+        return len(self._answering.waiting)
 
     @staticmethod
     def _in_order(write: Writer, jobs: Sequence[tuple[str, Any]]) -> list[int]:
@@ -251,7 +289,8 @@ class Dataplane:
 
     def _is_too_late(self, event: Event) -> bool:
         """Whether the champion's views do not count an event that comes now; without a champion there are none."""
-        return self.champion is not None and self.champion.is_too_late(event.values, event.at_us, event.other)
+        champion = self._answering.champion
+        return champion is not None and champion.is_too_late(event.values, event.at_us, event.other)
 
     def _take_outcome(self, write: Writer, body: Outcome) -> Accepted:
         row = write.outcome(body.id, body.value, body.known_us)
@@ -263,8 +302,9 @@ class Dataplane:
         self.counters.outcomes += 1
         return Accepted(body.id, False)
 
-    def _take_predictions(self, write: Writer, events: list[Event], scoring: dict[str, _Scoring]) -> list[Any]:
-        if self.champion is None:
+    def _take_predictions(self, write: Writer, events: list[Event], scoring: dict[str, Scoring]) -> list[Any]:
+        readers = self._answering.readers
+        if self._answering.champion is None:
             raise UnavailableError("no release is live yet; events are accepted at POST /events")
         answers: list[Any] = []
         for event in events:
@@ -276,6 +316,7 @@ class Dataplane:
                     answers.append(msgspec.Raw(known.answer))
                     continue
                 if event.id in scoring:  # twice in one batch: the same answer
+                    self.counters.repeats += 1
                     answers.append(scoring[event.id])
                     continue
             elif self._is_too_late(event):
@@ -287,15 +328,11 @@ class Dataplane:
                 )
             # An event that came without a prediction first sees what came before it, then and now.
             before = known.seq if known is not None and known.live else None
-            features = {
-                live.name: live.features_of(event.values, event.at_us, before)
-                for live in (self.champion, self.previous, self.challenger)
-                if live is not None and (live is not self.previous or live.host is not self.champion.host)
-            }
+            features = {live.name: live.features_of(event.values, event.at_us, before) for live in readers}
             seq = known.seq if known else write.event(event.id, event.at_us, event.values, digest=event.digest)
             if known is None:
                 self.hosts.event(seq, event.at_us, event.values)
-            scoring[event.id] = _Scoring(event, seq, features)
+            scoring[event.id] = Scoring(event, seq, features)
             answers.append(scoring[event.id])
         return answers
 
@@ -305,120 +342,14 @@ class Dataplane:
                 f"id {event.id!r} is in the log already with another body; an id names one event for good"
             )
 
-    # Scoring.
-
-    def _answer(self, write: Writer, scoring: list[_Scoring], results: list[Any]) -> None:
-        if scoring and self.champion is not None:
-            for one, (live, said, row) in zip(scoring, self._said(self.champion, scoring), strict=True):
-                if live is None or said is None:
-                    one.answer = UnavailableError("the release cannot answer this request; the event is in the log")
-                    continue
-                # What is stored for a repeat is what is sent: encoded once, the same to the byte.
-                one.answer = msgspec.Raw(self._encode(self._record(write, live, one, said, row, "champion")))
-                write.answer(one.event.id, bytes(one.answer))
-            if self.challenger is not None:
-                room = SHADOW_LIMIT - len(self._shadow)
-                self._shadow += scoring[:room]
-                self.counters.shadow_dropped += max(0, len(scoring) - room)
-        for number, entries in enumerate(results):
-            if isinstance(entries, list):
-                answers = [entry.answer if isinstance(entry, _Scoring) else entry for entry in entries]
-                failed = next((answer for answer in answers if isinstance(answer, ModelwrightError)), None)
-                results[number] = failed or answers
-
-    def _said(
-        self, champion: LiveRelease, scoring: list[_Scoring]
-    ) -> list[tuple[LiveRelease | None, Predictions | None, int]]:
-        """Who answers each request, and with what: the champion, or the release before it where the champion fails."""
-        try:
-            said = self._predict(champion, scoring)
-            return [(champion, said, row) for row in range(len(scoring))]
-        except ReleaseError as error:
-            failure = str(error)
-        found: list[tuple[LiveRelease | None, Predictions | None, int]] = []
-        for one in scoring:
-            try:
-                found.append((champion, self._predict(champion, [one]), 0))
-                continue
-            except ReleaseError as error:
-                failure = str(error)
-            self.counters.failures[champion.name] = self.counters.failures.get(champion.name, 0) + 1
-            try:
-                if self.previous is None:
-                    raise ReleaseError("there is no release before it")
-                found.append((self.previous, self._predict(self.previous, [one]), 0))
-                self._on_failure(champion.name, failure)
-            except ReleaseError:
-                found.append((None, None, 0))
-        return found
-
-    def _predict(self, live: LiveRelease, scoring: list[_Scoring]) -> Predictions:
-        own = self.champion.name if self.champion is not None else ""
-        rows = live.rows_of(
-            [(one.event.values, one.features.get(live.name, one.features.get(own, []))) for one in scoring]
-        )
-        for name, count in live.unseen_in(rows).items():
-            self.counters.unseen[name] = self.counters.unseen.get(name, 0) + count
-        return live.release.predict(rows)
-
-    def _score_shadow(self, write: Writer) -> None:
-        waiting, self._shadow = self._shadow, []
-        challenger = self.challenger
-        if challenger is None or not waiting:
-            return
-        waiting = [one for one in waiting if challenger.name in one.features]
-        try:
-            said = self._predict(challenger, waiting)
-        except ReleaseError as error:
-            self.counters.failures[challenger.name] = self.counters.failures.get(challenger.name, 0) + 1
-            self._on_failure(challenger.name, str(error))
-            return
-        for row, one in enumerate(waiting):
-            self._record(write, challenger, one, said, row, "challenger")
-        self.counters.shadow += len(waiting)
-
-    def _record(
-        self, write: Writer, live: LiveRelease, one: _Scoring, said: Predictions, row: int, role: Any
-    ) -> Answer:
-        """Log the prediction; the answer it makes."""
-        value = said.value[row]
-        prediction = value.item() if hasattr(value, "item") else value
-        probabilities = None if said.probabilities is None else said.probabilities[row].tolist()
-        score = None if said.score is None else float(said.score[row])
-        own = self.champion.name if self.champion is not None else ""
-        features = one.features.get(live.name, one.features.get(own, []))
-        write.prediction(
-            one.seq, one.event.id, one.event.at_us, self.clock.now_us(), live.name, role, prediction,
-            score, probabilities, live.features_json(features),
-        )  # fmt: skip
-        if role == "champion":
-            self.counters.predictions[live.name] = self.counters.predictions.get(live.name, 0) + 1
-        by_class = None if probabilities is None else dict(zip(self._classes[live.name], probabilities, strict=True))
-        return Answer(one.event.id, prediction, score, by_class, live.name)
-
-    def outcome_of(self, body: OutcomeBody) -> Outcome:
-        """An outcome's value and time, checked against the label.
-
-        Raises `ContractError` for a value that is not of the label's kind, a time ahead of the clock, and where
-        outcomes are read from later events.
-        """
-        if self.label.ahead is not None:
-            raise ContractError(
-                f"outcome: {self.label.name} is not told but read from later events ({self.label.described}); send the "
-                "events",
-                "outcome",
-            )
-        try:
-            value: Any = msgspec.convert(body.outcome, _PYTHON[self.label.kind])
-        except msgspec.ValidationError as error:
-            raise ContractError(f"outcome: {error}; {self.label.name} is a {self.label.kind}", "outcome") from None
-        if isinstance(value, float) and not math.isfinite(value):
-            raise ContractError("outcome: not a finite number", "outcome")
-        now_us = self.clock.now_us()
-        known_us = now_us if body.at is None else to_us(body.at)
-        if self._event_clock is None and known_us > now_us + FUTURE_US:
-            raise ContractError("at: more than 5 minutes ahead of the clock", "at")
-        return Outcome(body.id, value, known_us)
-
 
 _PYTHON: dict[str, type] = {"bool": bool, "str": str, "int": int, "float": float}
+
+
+def _resolve(results: list[Any]) -> None:
+    """Put answers in the place of what was scored: of a job all of them, or the first that failed."""
+    for number, entries in enumerate(results):
+        if isinstance(entries, list):
+            answers = [entry.answer if isinstance(entry, Scoring) else entry for entry in entries]
+            failed = next((answer for answer in answers if isinstance(answer, ModelwrightError)), None)
+            results[number] = failed or answers

@@ -1,10 +1,10 @@
 """What a further protocol over HTTP is: paths of its own, bodies of its own, and the same data plane behind them.
 
 `HttpApp` reads the body, hands the request over, and runs what the dialect decoded in the batch of whatever else is in
-flight; a dialect turns bodies into events and answers into bodies, and decides nothing.
+flight; a dialect turns bodies into events and answers into bodies, and decides nothing. It never waits.
 """
 
-from collections.abc import Awaitable, Callable
+from collections.abc import Callable, Coroutine
 from typing import Any, NamedTuple, Protocol
 
 import msgspec
@@ -12,12 +12,11 @@ import msgspec
 from modelwright.serving.events import Event
 from modelwright.serving.messages import Answer
 from modelwright.serving.problems import Problem
+from modelwright.serving.schemas import Schemas
 
 Headers = tuple[tuple[bytes, bytes], ...]
 Response = tuple[int, Headers, bytes]
 """Status, headers without the length, body."""
-Predict = Callable[[list[Event]], Awaitable[list[msgspec.Raw]]]
-"""Predicts and logs events together with whatever else is in flight; an encoded `Answer` for each, or the error."""
 
 _ANSWER = msgspec.json.Decoder(Answer)
 
@@ -31,17 +30,35 @@ class Request(NamedTuple):
     body: bytes
 
 
-class Dialect(Protocol):
-    """A protocol's routes. `described` are its paths as OpenAPI has them."""
+class Asked(NamedTuple):
+    """Events to predict, and what makes the response of their answers: an encoded `Answer` for each."""
 
-    described: dict[str, Any]
+    events: list[Event]
+    respond: Callable[[list[msgspec.Raw]], Response]
+
+
+class Elsewhere(NamedTuple):
+    """An answer that is made in another process, without the data plane; it may raise what `problem_of` knows."""
+
+    answer: Coroutine[Any, Any, Response]
+
+
+class Dialect(Protocol):
+    """A protocol's routes."""
+
+    def describe(self, schemas: Schemas) -> dict[str, Any]:
+        """Its paths as OpenAPI has them."""
+        ...
 
     def route(self, path: str) -> str | None:
         """The route's name for the metrics where the path is this protocol's, else None."""
         ...
 
-    async def answer(self, request: Request, predict: Predict) -> Response:
-        """Work off one request; raises what `problem_of` knows."""
+    def begin(self, request: Request) -> Response | Asked | Elsewhere:
+        """Answer one request, ask for predictions first, or have it answered elsewhere.
+
+        This and `respond` raise what `problem_of` knows.
+        """
         ...
 
     def refusal(self, problem: Problem) -> tuple[Headers, bytes]:
@@ -52,9 +69,3 @@ class Dialect(Protocol):
 def decoded(answer: msgspec.Raw) -> Answer:
     """An answer as a value again."""
     return _ANSWER.decode(answer)
-
-
-def described(method: str, summary: str, *statuses: int) -> dict[str, Any]:
-    """One path as OpenAPI has it: a method and the statuses beside 200."""
-    said = {str(status): {"description": "Refused"} for status in statuses}
-    return {method.lower(): {"summary": summary, "responses": {"200": {"description": "Done"}, **said}}}

@@ -21,13 +21,14 @@ FIRST_US, LAST_US = to_us(datetime.min.replace(tzinfo=UTC)), to_us(datetime.max.
 
 class Event(msgspec.Struct, gc=False):
     """One decoded event: values in the contract's order with times as microseconds. `digest`: of its body, where it is
-    logged. `other` names another event than the system's own."""
+    logged. `other` names another event than the system's own. `named`: its id came with it."""
 
     id: str
     at_us: int
     values: list[Any]
     digest: bytes = b""
     other: str | None = None
+    named: bool = True
 
 
 class EventForm:
@@ -54,7 +55,8 @@ class EventForm:
                     name = self._names[place]
                     raise ContractError(f"{name}: in UTC, the time is outside the years 1 to 9999", name)
         id = str(values[self._id]) if self._id is not None else reserved or os.urandom(16).hex()
-        return Event(id, values[self._time], values, other=self._other)
+        named = self._id is not None or bool(reserved)
+        return Event(id, values[self._time], values, other=self._other, named=named)
 
     def check_ahead(self, at_us: int, clock: Clock) -> None:
         """ContractError for an event of a time ahead of the clock."""

@@ -1,14 +1,13 @@
 """/docs: how to call this system, as one page made from its contract. No script, nothing from elsewhere."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from html import escape
 from typing import Any
 
 import msgspec
 
-from modelwright.serving.openapi import openapi
+from modelwright.serving.plane import Plane
 from modelwright.spec.contract import Contract, Field
-from modelwright.spec.label import LabelSpec
 
 _STYLE = """
 :root{color-scheme:light dark;--ink:#16161d;--dim:#6b6b76;--line:#e4e4e0;--paper:#fcfcfa;--tint:#0f766e}
@@ -25,16 +24,12 @@ _EXAMPLE: dict[str, Any] = {"float": 12.5, "int": 3, "bool": True, "str": "text"
 
 def guide(
     name: str,
-    contract: Contract,
-    label: LabelSpec,
-    others: Sequence[Contract] = (),
-    further: Mapping[str, Any] | None = None,
-    *,
-    logged: bool = True,
+    plane: Plane,
+    paths: Mapping[str, Any],
 ) -> bytes:
-    """The page as UTF-8. `others` are the other events whose history is taken; `further` the paths of other protocols;
-    `logged`: there is a log, which takes them."""
-    told = label.ahead is None
+    """The page as UTF-8. `paths` are the routes as OpenAPI has them."""
+    contract, label, others = plane.contract, plane.label, plane.others
+    logged, told = plane.events() is not None, label.ahead is None
     history = "".join(
         f'{_members(other)}<p>{escape(other.description)}</p><pre>curl -X POST "$URL/events/{escape(other.name)}" '
         f"-d '{_body(other)}'</pre>"
@@ -42,7 +37,7 @@ def guide(
     )
     routes = "".join(
         f"<tr><td><code>{escape(method.upper())} {escape(path)}</code></td><td>{escape(what['summary'])}</td></tr>"
-        for path, methods in openapi(name, contract, others, further, told=told, logged=logged)["paths"].items()
+        for path, methods in paths.items()
         for method, what in methods.items()
     )
     title = escape(name)

@@ -1,31 +1,30 @@
 """The Open Inference Protocol, version 2, over REST: health, metadata, inference, the repository's index.
 
-The model is the system; its version is the release that is live. The event's columns are its inputs, one tensor each.
-An inference is an event like any other: logged, with its history read, durable before it is answered.
+An inference is an event like any other: with a log, its history is read and it is durable before it is answered. What the
+protocol asks of the model is `inference`'s.
 """
 
 import re
-from collections.abc import Awaitable, Callable
-from typing import Any, NamedTuple
+from collections.abc import Callable, Iterator
+from functools import partial
+from typing import Any
 
 import msgspec
 
 from modelwright import __version__
-from modelwright.core.errors import UnavailableError
-from modelwright.serving.dataplane import Dataplane
-from modelwright.serving.dialect import Headers, Predict, Request, Response, decoded, described
-from modelwright.serving.messages import Answer, class_text
+from modelwright.serving.dialect import Asked, Headers, Request, Response
+from modelwright.serving.inference import Inference
+from modelwright.serving.plane import Plane
 from modelwright.serving.problems import HttpError, Problem
-from modelwright.serving.rows import RowReader
-from modelwright.serving.tensors import DATATYPE, Tensor, binary, column
-from modelwright.spec.contract import Field
+from modelwright.serving.schemas import BY_KEY, JSON_TYPE, Schemas, members
+from modelwright.serving.tensors import TAKEN, Tensor, binary
 
 JSON: Headers = ((b"content-type", b"application/json"),)
 HEADER_LENGTH = b"inference-header-content-length"
+DIGITS = 20
+"""Of the longest length that is read: Python refuses to read thousands of them."""
 _MODEL = "/v2/models/{name}"
 _NAMED = r"/v2/models/(?P<name>[^/]+)(?:/versions/(?P<version>[^/]+))?"
-_PREDICTED = {"bool": "BOOL", "str": "BYTES", "int": "FP64", "float": "FP64"}
-"""The datatype of a prediction, by the label's kind: an amount is a number with a fraction, though it counts."""
 
 
 class _Wanted(msgspec.Struct, forbid_unknown_fields=True):
@@ -50,15 +49,7 @@ class _Index(msgspec.Struct, forbid_unknown_fields=True):
     ready: bool = False
 
 
-class _Output(NamedTuple):
-    """An output: its datatype, how many values a row (0: one, and the shape says no second axis), and its parameters."""
-
-    datatype: str
-    width: int = 0
-    parameters: dict[str, Any] | None = None
-
-
-Worker = Callable[[Request, re.Match[str], Predict], Awaitable[Response]]
+Worker = Callable[[Request], Response | Asked]
 _INFER = msgspec.json.Decoder(_Infer)
 _INDEX = msgspec.json.Decoder(_Index)
 
@@ -66,13 +57,9 @@ _INDEX = msgspec.json.Decoder(_Index)
 class InferenceProtocol:
     """The routes under /v2 for one model, named `name`."""
 
-    def __init__(self, plane: Dataplane, name: str) -> None:
-        self._plane = plane
-        self._name = name
-        self._rows = RowReader(plane)
-        self._fields = {field.name: field for field in plane.contract.fields}
-        if self._rows.id is not None and self._rows.id not in self._fields:
-            self._fields[self._rows.id] = Field(name=self._rows.id, kind="str", column=self._rows.id)
+    def __init__(self, plane: Plane, name: str) -> None:
+        self._model = Inference(plane, name)
+        self._logged = plane.events() is not None
         self._routes: list[tuple[re.Pattern[str], str, str, Worker]] = [
             (re.compile(pattern), method, route, work)
             for pattern, method, route, work in (
@@ -85,18 +72,63 @@ class InferenceProtocol:
                 (r"/v2/repository/index", "POST", "/v2/repository/index", self._index),
             )
         ]
-        self.described = {
-            "/v2": described("GET", "Open Inference Protocol: the server"),
-            "/v2/health/live": described("GET", "Open Inference Protocol: is the process alive"),
-            "/v2/health/ready": described("GET", "Open Inference Protocol: can it answer", 503),
-            f"/v2/models/{name}": described("GET", "Open Inference Protocol: inputs and outputs"),
-            f"/v2/models/{name}/ready": described("GET", "Open Inference Protocol: is a release live", 503),
-            f"/v2/models/{name}/infer": described(
-                "POST", "Open Inference Protocol: predict rows, one tensor a column, and log them",
-                400, 409, 413, 422, 503,
+
+    def describe(self, schemas: Schemas) -> dict[str, Any]:
+        """The routes of the model without a version; those with the live one's are the same."""
+        model = f"/v2/models/{self._model.name}"
+        anything = {JSON_TYPE: {"type": "object"}}
+        error = {JSON_TYPE: members(["error"], error={"type": "string"})}
+        # Which data a shape and a datatype go with is no matter of a schema.
+        tensors = [
+            members(
+                ["name", "shape", "datatype"],
+                name={"const": name},
+                shape={"type": "array", "items": {"type": "integer", "minimum": 0}, "minItems": 1, "maxItems": 2},
+                datatype={"enum": sorted(TAKEN[field.kind])},
+                parameters=members([], binary_data_size={"type": "integer", "minimum": 0}),
+                data={"type": "array"},
+            )
+            for name, field in self._model.fields.items()
+        ]
+        output = members(["name"], name={"type": "string"}, parameters=members([], binary_data={"type": "boolean"}))
+        asked = members(
+            ["inputs"],
+            id={"type": ["string", "null"]},
+            inputs={"type": "array", "items": {"oneOf": tensors}},
+            outputs={"type": "array", "items": output},
+            parameters=members([], id={"type": "string"}, binary_data_output={"type": "boolean"}),
+        )
+        answered = {
+            "type": "object",
+            "properties": {
+                "model_name": {"const": self._model.name},
+                "model_version": {"type": "string"},
+                "id": {"type": "string"},
+                "outputs": {"type": "array", "items": {"type": "object", "required": ["name", "datatype", "shape"]}},
+            },
+            "required": ["model_name", "model_version", "outputs"],
+        }
+        binary = {"application/octet-stream": {"type": "string", "format": "binary"}}
+        return {
+            "/v2": schemas.get("Open Inference Protocol: the server", anything),
+            "/v2/health/live": schemas.get("Open Inference Protocol: is the process alive", anything, ()),
+            "/v2/health/ready": schemas.get("Open Inference Protocol: can it answer", anything, (503,)),
+            model: schemas.get("Open Inference Protocol: inputs and outputs", anything),
+            f"{model}/ready": schemas.get("Open Inference Protocol: is a release live", anything, (*BY_KEY, 503)),
+            f"{model}/infer": schemas.post(
+                f"Open Inference Protocol: predict rows, one tensor a column{', and log them' if self._logged else ''}",
+                {JSON_TYPE: asked, **binary},
+                {JSON_TYPE: answered, **binary},
+                (409,) if self._logged else (),
+                refused=error,
             ),
-            "/v2/repository/index": described("POST", "Open Inference Protocol: the models that are here", 400),
-        }  # fmt: skip
+            "/v2/repository/index": schemas.post(
+                "Open Inference Protocol: the models that are here",
+                {JSON_TYPE: members([], ready={"type": "boolean"})},
+                {JSON_TYPE: {"type": "array", "items": {"type": "object", "required": ["name", "state"]}}},
+                refused=error,
+            ),
+        }
 
     def route(self, path: str) -> str | None:
         """The route's name where the path is under /v2."""
@@ -108,194 +140,114 @@ class InferenceProtocol:
         """An error object, as the protocol has it."""
         return JSON, msgspec.json.encode({"error": problem.detail})
 
-    async def answer(self, request: Request, predict: Predict) -> Response:
-        """Work off one request."""
+    def begin(self, request: Request) -> Response | Asked:
+        """Answer one request, or ask for predictions."""
         for pattern, method, _, work in self._routes:
             found = pattern.fullmatch(request.path)
             if found is not None:
                 if request.method != method and (request.method, method) != ("HEAD", "GET"):
                     allow = method.encode()
                     raise HttpError(405, f"{request.path} takes {method}, not {request.method}", ((b"allow", allow),))
-                self._check_model(found)
-                return await work(request, found, predict)
+                named = found.groupdict()
+                if "name" in named:
+                    self._model.check(named["name"], named["version"])
+                return work(request)
         raise HttpError(404, f"no route {request.path}; see /openapi.json")
 
-    def _check_model(self, found: re.Match[str]) -> None:
-        asked = found.groupdict()
-        if asked.get("name", self._name) != self._name:
-            raise HttpError(404, f"no model {asked['name']!r} here; the one that is here is {self._name!r}")
-        version = asked.get("version")
-        live = self._version()
-        if version is not None and version != live:
-            raise HttpError(404, f"version {version!r} of {self._name} is not live; {live or 'none'} is")
-
-    def _version(self) -> str | None:
-        return self._plane.champion.name if self._plane.champion is not None else None
-
-    async def _server(self, request: Request, found: re.Match[str], predict: Predict) -> Response:
+    def _server(self, request: Request) -> Response:
         return _said({"name": "modelwright", "version": __version__, "extensions": ["binary_tensor_data"]})
 
-    async def _live(self, request: Request, found: re.Match[str], predict: Predict) -> Response:
+    def _live(self, request: Request) -> Response:
         return _said({"live": True})
 
-    async def _ready(self, request: Request, found: re.Match[str], predict: Predict) -> Response:
-        ready = self._version() is not None
+    def _ready(self, request: Request) -> Response:
+        ready = self._model.version is not None
         return _said({"ready": ready}, 200 if ready else 503)
 
-    async def _model_ready(self, request: Request, found: re.Match[str], predict: Predict) -> Response:
-        ready = self._version() is not None
-        return _said({"name": self._name, "ready": ready}, 200 if ready else 503)
+    def _model_ready(self, request: Request) -> Response:
+        ready = self._model.version is not None
+        return _said({"name": self._model.name, "ready": ready}, 200 if ready else 503)
 
-    async def _metadata(self, request: Request, found: re.Match[str], predict: Predict) -> Response:
-        version = self._version()
-        inputs = [
-            {"name": field.name, "datatype": DATATYPE[field.kind], "shape": [-1]} for field in self._fields.values()
-        ]
+    def _metadata(self, request: Request) -> Response:
+        version = self._model.version
+        inputs = [{"name": name, "datatype": datatype, "shape": [-1]} for name, datatype in self._model.inputs.items()]
         outputs = [
             {
                 "name": name,
                 "datatype": output.datatype,
-                "shape": [-1, output.width] if output.width else [-1],
+                "shape": output.shape,
                 **({"parameters": output.parameters} if output.parameters else {}),
             }
-            for name, output in self._outputs(self._classes()).items()
+            for name, output in self._model.outputs().items()
         ]
         versions = [] if version is None else [version]
-        about = {"name": self._name, "versions": versions, "platform": "modelwright"}
+        about = {"name": self._model.name, "versions": versions, "platform": "modelwright"}
         return _said({**about, "inputs": inputs, "outputs": outputs})
 
-    async def _index(self, request: Request, found: re.Match[str], predict: Predict) -> Response:
+    def _index(self, request: Request) -> Response:
         asked = _decode(_INDEX, request.body) if request.body.strip() else _Index()
-        version = self._version()
-        if version is not None:
-            return _said([{"name": self._name, "version": version, "state": "READY", "reason": ""}])
-        none = {"name": self._name, "version": "", "state": "UNAVAILABLE", "reason": "no release is live yet"}
-        return _said([] if asked.ready else [none])
+        return _said(self._model.index(ready=asked.ready))
 
-    # Inference.
-
-    def _classes(self) -> tuple[str, ...]:
-        champion = self._plane.champion
-        return () if champion is None else tuple(class_text(value) for value in champion.release.manifest.classes)
-
-    def _outputs(self, classes: tuple[str, ...]) -> dict[str, _Output]:
-        """What is answered: the classes' probabilities where there are classes, in the order their parameter says."""
-        kind = self._plane.label.kind
-        outputs = {"prediction": _Output(_PREDICTED[kind])}
-        if kind == "bool":
-            outputs["score"] = _Output("FP64")
-        if classes:
-            named = msgspec.json.encode(classes).decode()
-            outputs["probabilities"] = _Output("FP64", len(classes), {"classes": named})
-        return {**outputs, "id": _Output("BYTES"), "release": _Output("BYTES")}
-
-    async def _infer(self, request: Request, found: re.Match[str], predict: Predict) -> Response:
-        if self._plane.champion is None:
-            raise UnavailableError("no release is live yet; events are accepted at POST /events")
+    def _infer(self, request: Request) -> Asked:
+        self._model.check_ready()
         asked, raw = _split(request)
         for name in asked.parameters.keys() - {"id", "binary_data_output"}:
             raise HttpError(400, f"parameters.{name} is not built; id and binary_data_output are")
         for wanted in asked.outputs:
             for name in wanted.parameters.keys() - {"binary_data"}:
                 raise HttpError(400, f"outputs: {wanted.name}: parameters.{name} is not built; binary_data is")
-        self._check_wanted(asked, self._outputs(self._classes()))
-        answers = [decoded(answer) for answer in await predict(self._rows.events(self._read(asked, raw)))]
-        return self._written(asked, answers)
+        self._model.check_wanted([wanted.name for wanted in asked.outputs], self._model.outputs())
+        return Asked(self._model.events(_tensors(asked, raw), asked.parameters), partial(self._respond, asked))
 
-    @staticmethod
-    def _check_wanted(asked: _Infer, outputs: dict[str, _Output]) -> None:
-        for wanted in asked.outputs:
-            if wanted.name not in outputs:
-                raise HttpError(400, f"no output {wanted.name!r}; there are {', '.join(outputs)}")
-
-    def _read(self, asked: _Infer, raw: memoryview) -> list[dict[str, Any]]:
-        """The rows of a request."""
-        columns: dict[str, list[Any]] = {}
-        place = 0
-        for tensor in asked.inputs:
-            field = self._fields.get(tensor.name)
-            if field is None:
-                raise HttpError(400, f"no input {tensor.name!r}; there are {', '.join(self._fields)}")
-            if tensor.name in columns:
-                raise HttpError(400, f"{tensor.name}: twice among the inputs")
-            for name in tensor.parameters.keys() - {"binary_data_size"}:
-                raise HttpError(400, f"{tensor.name}: parameters.{name} is not built; binary_data_size is")
-            size = tensor.parameters.get("binary_data_size")
-            part = None
-            if size is not None:
-                if not isinstance(size, int) or isinstance(size, bool) or not 0 <= size <= len(raw) - place:
-                    raise HttpError(400, f"{tensor.name}: binary_data_size {size!r}; {len(raw) - place} bytes are left")
-                part = raw[place : place + size]
-                place += size
-            columns[tensor.name] = column(tensor, field, part)
-        if place != len(raw):
-            raise HttpError(400, f"{len(raw) - place} bytes more than the inputs' binary_data_size")
-        lengths = {name: len(values) for name, values in columns.items()}
-        if len(set(lengths.values())) > 1:
-            raise HttpError(400, f"the inputs have different numbers of rows: {lengths}")
-        rows = [dict(zip(columns, values, strict=True)) for values in zip(*columns.values(), strict=True)]
-        return self._named(asked, rows)
-
-    def _named(self, asked: _Infer, rows: list[dict[str, Any]]) -> list[dict[str, Any]]:
-        """The rows with the id that the parameters give to a single one."""
-        if "id" not in asked.parameters:
-            return rows
-        id, column = asked.parameters["id"], self._rows.id
-        if column is None or column in (rows[0] if rows else {}) or len(rows) != 1:
-            raise HttpError(400, "parameters.id names the event of one row; send several rows' ids as an input")
-        return [{**rows[0], column: id}]
-
-    def _written(self, asked: _Infer, answers: list[Answer]) -> Response:
-        classes = self._classes()
-        # A repeat is answered with what another release may have said.
-        others = {name for answer in answers for name in answer.probabilities or ()} - set(classes)
-        columns = self._outputs((*classes, *sorted(others)))
-        self._check_wanted(asked, columns)
-        wanted = asked.outputs or [_Wanted(name) for name in columns]
+    def _respond(self, asked: _Infer, said: list[msgspec.Raw]) -> Response:
+        release, columns = self._model.columns(said, [wanted.name for wanted in asked.outputs])
+        always = asked.parameters.get("binary_data_output", False)
         outputs, tail = [], []
-        for each in wanted:
-            output = columns[each.name]
-            values = _values(each.name, answers, (*classes, *sorted(others)))
-            shape = [len(answers), output.width] if output.width else [len(answers)]
-            about: dict[str, Any] = {"name": each.name, "datatype": output.datatype, "shape": shape}
+        for place, (name, output, values) in enumerate(columns):
+            about: dict[str, Any] = {"name": name, "datatype": output.datatype, "shape": columns[place].shape()}
             parameters = dict(output.parameters or {})
-            if each.parameters.get("binary_data", asked.parameters.get("binary_data_output", False)):
+            wanted = asked.outputs[place].parameters if asked.outputs else {}
+            if wanted.get("binary_data", always):
                 tail.append(binary(output.datatype, values))
                 parameters["binary_data_size"] = len(tail[-1])
             else:
                 about["data"] = values
             outputs.append({**about, **({"parameters": parameters} if parameters else {})})
-        said: dict[str, Any] = {"model_name": self._name, "model_version": self._answered_by(answers)}
+        about_all: dict[str, Any] = {"model_name": self._model.name, "model_version": release}
         if asked.id is not None:
-            said["id"] = asked.id
-        head = msgspec.json.encode({**said, "outputs": outputs})
+            about_all["id"] = asked.id
+        head = msgspec.json.encode({**about_all, "outputs": outputs})
         if not tail:
             return 200, JSON, head
         length = (HEADER_LENGTH, b"%d" % len(head))
         return 200, ((b"content-type", b"application/octet-stream"), length), b"".join([head, *tail])
 
-    def _answered_by(self, answers: list[Answer]) -> str:
-        """The release that answered; the live one where several did, and the output `release` says which."""
-        releases = {answer.release for answer in answers}
-        return releases.pop() if len(releases) == 1 else self._version() or ""
 
-
-def _values(name: str, answers: list[Answer], classes: tuple[str, ...]) -> list[Any]:
-    """An output's values, row by row; in binary a value that an answer has not got is NaN, and in JSON null."""
-    if name == "probabilities":
-        return [(answer.probabilities or {}).get(label, 0.0) for answer in answers for label in classes]
-    return [getattr(answer, name) for answer in answers]
+def _tensors(asked: _Infer, raw: memoryview) -> Iterator[tuple[Tensor, memoryview | None]]:
+    """The inputs, each with its part of the bytes behind the JSON."""
+    place = 0
+    for tensor in asked.inputs:
+        for name in tensor.parameters.keys() - {"binary_data_size"}:
+            raise HttpError(400, f"{tensor.name}: parameters.{name} is not built; binary_data_size is")
+        size = tensor.parameters.get("binary_data_size")
+        part = None
+        if size is not None:
+            if not isinstance(size, int) or isinstance(size, bool) or not 0 <= size <= len(raw) - place:
+                raise HttpError(400, f"{tensor.name}: binary_data_size {size!r}; {len(raw) - place} bytes are left")
+            part = raw[place : place + size]
+            place += size
+        yield tensor, part
+    if place != len(raw):
+        raise HttpError(400, f"{len(raw) - place} bytes more than the inputs' binary_data_size")
 
 
 def _split(request: Request) -> tuple[_Infer, memoryview]:
     """The JSON of an inference and the bytes behind it."""
     body = memoryview(request.body)
     said = request.headers.get(HEADER_LENGTH)
-    if request.headers.get(b"content-encoding", b"identity") != b"identity":
-        raise HttpError(415, "the body is compressed; send it as it is")
     if said is None:
         return _decode(_INFER, request.body), body[len(body) :]
-    if not said.isdigit() or int(said) > len(body):
+    if not said.isdigit() or len(said) > DIGITS or int(said) > len(body):
         raise HttpError(400, "Inference-Header-Content-Length: no length within the body")
     return _decode(_INFER, request.body[: int(said)]), body[int(said) :]
 

@@ -23,6 +23,7 @@ import msgspec
 
 from modelwright.core.clock import iso
 from modelwright.core.errors import UsageError, WorkspaceError
+from modelwright.serving.allowance import Allow, Bucket, of_this_process
 from modelwright.serving.problems import HttpError
 
 KeyScope = Literal["predict", "ingest", "admin"]
@@ -31,15 +32,21 @@ PREFIX = "mw_"
 UNIT_S: dict[str, Any] = {"s": 1, "m": 60, "h": 3600, "d": 86_400}
 NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,62}")
 
-OPEN = frozenset({"/healthz", "/readyz", "/ping", "/v2/health/live", "/v2/health/ready"})
+OPEN = frozenset({
+    "/healthz", "/readyz", "/ping", "/v2/health/live", "/v2/health/ready",
+    "/inference.GRPCInferenceService/ServerLive", "/inference.GRPCInferenceService/ServerReady",
+    "/grpc.health.v1.Health/Check", "/grpc.health.v1.Health/Watch",
+})  # fmt: skip
 """What needs no key: probes have none."""
 NEEDS: dict[str, KeyScope | None] = {
     "/predict": "predict", "/explain": "predict", "/invocations": "predict", "/score": "predict", "/v2": "predict",
     "/events": "ingest", "/outcomes": "ingest",
-    "/openapi.json": None, "/docs": None,
+    "/openapi.json": None, "/docs": None, "/version": None,
+    "/grpc.reflection.v1.ServerReflection/ServerReflectionInfo": None,
+    "/grpc.reflection.v1alpha.ServerReflection/ServerReflectionInfo": None,
 }  # fmt: skip
 """The scope of a path; None where any key will do."""
-ROOTS: dict[str, KeyScope] = {"/v2/": "predict", "/events/": "ingest"}
+ROOTS: dict[str, KeyScope] = {"/v2/": "predict", "/inference.GRPCInferenceService/": "predict", "/events/": "ingest"}
 """The scope of everything below a path."""
 
 
@@ -143,37 +150,21 @@ class KeyFile:
                 file.flush()
                 os.fsync(file.fileno())
             fresh.replace(self.path)
+            folder = os.open(self.path.parent, os.O_RDONLY)
+            try:
+                os.fsync(folder)  # a key that is said to be revoked is
+            finally:
+                os.close(folder)
         except OSError as error:
             raise WorkspaceError(
                 f"{self.path}: the API keys cannot be written ({error.strerror}); nothing changed"
             ) from None
 
 
-class _Bucket:
-    """What is left of a key's rate: a token bucket that is full at first."""
-
-    __slots__ = ("_at", "_most", "_per_s", "_tokens")
-
-    def __init__(self, rate: Rate, now: float) -> None:
-        self._most = float(rate.count)
-        self._per_s = rate.count / rate.unit_s
-        self._tokens = self._most
-        self._at = now
-
-    def take(self, now: float) -> float:
-        """Take a token: 0, or how many seconds to wait for the next one."""
-        self._tokens = min(self._most, self._tokens + (now - self._at) * self._per_s)
-        self._at = now
-        if self._tokens < 1:
-            return (1 - self._tokens) / self._per_s
-        self._tokens -= 1
-        return 0.0
-
-
 class _Known(msgspec.Struct, gc=False):
     key: Key
     digest: bytes
-    bucket: _Bucket | None
+    bucket: Bucket | None
 
 
 def scope_of(path: str) -> KeyScope | None:
@@ -188,15 +179,22 @@ def scope_of(path: str) -> KeyScope | None:
 
 
 class Access:
-    """Who may ask one server's process for what. Rates count in each process by itself.
+    """Who may ask one server's process for what. Rates count as `allow` has them: by itself, or together with others.
 
     `own` is the hash of a key that is in no file: that of whoever started the server, and needed only where there are others.
     """
 
-    def __init__(self, file: KeyFile | None = None, own: str = "", now: Callable[[], float] = time.monotonic) -> None:
+    def __init__(
+        self,
+        file: KeyFile | None = None,
+        own: str = "",
+        now: Callable[[], float] = time.monotonic,
+        allow: Allow = of_this_process,
+    ) -> None:
         self._file = file
         self._own = own
         self._now = now
+        self._allow = allow
         self._known: dict[bytes, _Known] = {}
         self._seen: tuple[int, ...] | None = None
         self.closed = False
@@ -257,7 +255,7 @@ class Access:
 
     def _take(self, keys: list[Key]) -> None:
         self.closed = self.closed or bool(keys)
-        before, now = self._known, self._now()
+        before = self._known
         known = {}
         for key in keys:
             digest = bytes.fromhex(key.sha256)
@@ -265,7 +263,9 @@ class Access:
                 continue
             old = before.get(digest)
             kept = old.bucket if old is not None and old.key.rate == key.rate else None
-            known[digest] = _Known(key, digest, kept or (_Bucket(key.rate, now) if key.rate else None))
+            if kept is None and key.rate is not None:
+                kept = self._allow(key.sha256, key.rate.count, key.rate.unit_s)
+            known[digest] = _Known(key, digest, kept)
         if self._own:
             own = Key(name="modelwright", sha256=self._own, scopes=SCOPES, created_us=0)
             known[bytes.fromhex(self._own)] = _Known(own, bytes.fromhex(self._own), None)

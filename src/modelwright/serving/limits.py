@@ -9,21 +9,50 @@ OPEN_FILES = 65_536
 """Open files asked of the system: a connection is one."""
 RESERVED_FILES = 128
 """Open files kept for the log and its tables."""
+BODY_LIMIT = 8 << 20
+"""Bytes of a request's body."""
+ROWS_LIMIT = 10_000
+"""Entries of one request."""
 RETRY_S = 1
 """After so many seconds a client that found the server full may try again."""
 
 
+HEAD_BYTES = 64 << 10
+"""Bytes of a request's first line and headers together."""
+
+
 class Limits(msgspec.Struct, frozen=True, kw_only=True):
-    """`waiting`: requests taken and not yet answered. `request_s`: from a request's first byte to its last, and for
-    reading an answer. `idle_s`: a connection without a request."""
+    """What one serving process takes on. `waiting`: requests taken and not yet answered. `body_bytes`: of the bodies of those
+    requests, together. `request_s`: from a request's first byte to its last, and for reading an answer. `idle_s`: a connection
+    without a request."""
 
     waiting: Annotated[int, msgspec.Meta(ge=1)] = 1024
+    body_bytes: Annotated[int, msgspec.Meta(ge=1)] = 256 << 20
     request_s: Annotated[float, msgspec.Meta(gt=0)] = 30.0
     idle_s: Annotated[float, msgspec.Meta(gt=0)] = 75.0
 
 
 LIMITS = Limits()
 """Those that hold where nothing is said."""
+
+
+class Room:
+    """How many bytes of bodies are in memory, over all connections of a process, and whether there is room for more."""
+
+    def __init__(self, most: int) -> None:
+        self.most = most
+        self.held = 0
+
+    def take(self, size: int) -> bool:
+        """Hold so many more, if there is room."""
+        if self.held + size > self.most:
+            return False
+        self.held += size
+        return True
+
+    def give_back(self, size: int) -> None:
+        """Hold so many less: their request is answered, or gone."""
+        self.held -= size
 
 
 def most_connections() -> int:

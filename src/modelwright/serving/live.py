@@ -12,6 +12,7 @@ from modelwright.features.plan import LabelColumn
 from modelwright.features.strings import Strings
 from modelwright.release.folder import Release
 from modelwright.release.inputs import Rows
+from modelwright.serving.messages import probabilities_of
 from modelwright.spec.contract import Contract
 from modelwright.spec.view import ViewSpec
 
@@ -37,7 +38,9 @@ class Hosts:
             label = release.manifest.label
             column = LabelColumn(label.name, label.kind)
             others = release.manifest.others
-            self._hosts[key] = OnlineHost(views, self._contract, column, self._strings, self._history, others)
+            self._hosts[key] = OnlineHost(
+                views, self._contract, column, self._strings, self._history, others, image=release.history_image
+            )
         return self._hosts[key]
 
     def keep(self, releases: Sequence[Release]) -> None:
@@ -89,10 +92,9 @@ class LiveRelease:
         self._width = len(numbers)
         self._numbers_of: Any = operator.itemgetter(*numbers) if numbers else lambda both: ()
         self._vocabularies = [
-            (column.name, frozenset(column.vocabulary or ()))
-            for column in release.manifest.inputs
-            if column.kind == "text"
+            (column.name, column.knows()) for column in release.manifest.inputs if column.kind == "text"
         ]
+        self.probabilities_of = probabilities_of(release.manifest.classes)
 
     def features_of(self, values: Sequence[Any], at_us: int, before: int | None = None) -> list[Any]:
         """The features of a request, over every row appended so far, or of a lower sequence number than `before`."""
@@ -116,9 +118,8 @@ class LiveRelease:
         """How many texts of each column are outside its vocabulary."""
         found = {}
         for (name, vocabulary), column in zip(self._vocabularies, rows.texts, strict=True):
-            count = sum(1 for text in column if text is not None and text not in vocabulary)
-            if count:
-                found[name] = count
+            if vocabulary is not None and not vocabulary.issuperset(column):
+                found[name] = sum(1 for text in column if text not in vocabulary)
         return found
 
     def features_json(self, features: list[Any]) -> str:

@@ -9,6 +9,7 @@ from collections.abc import Iterable
 from typing import Any, cast
 
 from modelwright.serving.http import HttpApp
+from modelwright.serving.limits import HEAD_BYTES
 from modelwright.serving.problems import HttpError
 from modelwright.serving.transport import OneWrite
 
@@ -23,6 +24,10 @@ class PatientProtocol(OneWrite):
     """When it began to wait, by the loop's clock."""
     reading = False
     """Whether a request has begun and has not ended."""
+    in_head = False
+    """Whether its headers have not ended."""
+    head_bytes = 0
+    """How much of them has come, where they did not come at once."""
 
     def connection_made(self, transport: Any) -> None:
         """A connection is open, if there is room for it."""
@@ -32,11 +37,30 @@ class PatientProtocol(OneWrite):
         if len(self.connections) > app.most_connections:
             self.refuse(app.refused("connections", HttpError(503, "too many connections; try again later")))
 
+    def data_received(self, data: bytes) -> None:
+        """What the client sent. uvicorn holds headers without a bound."""
+        super().data_received(data)
+        if self.in_head:
+            self.head_bytes += len(data)
+            if self.head_bytes > HEAD_BYTES and not self.transport.is_closing():
+                app = cast(HttpApp, self.app)
+                self.refuse(
+                    app.refused(
+                        "head", HttpError(431, f"the headers are larger than {HEAD_BYTES >> 10} KiB; send less")
+                    )
+                )
+
     def on_message_begin(self) -> None:
         """The first byte of a request."""
         super().on_message_begin()
-        self.reading = True
+        self.reading = self.in_head = True
+        self.head_bytes = 0
         self.since = self.loop.time()
+
+    def on_headers_complete(self) -> None:
+        """The last byte of its headers."""
+        self.in_head = False
+        super().on_headers_complete()
 
     def on_message_complete(self) -> None:
         """The last one."""

@@ -6,8 +6,10 @@
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any, NamedTuple, Protocol
 
+from modelwright.core.clock import Clock
 from modelwright.release.folder import Release
 from modelwright.serving.messages import Counters
+from modelwright.serving.stages import Stages
 from modelwright.spec.contract import Contract
 from modelwright.spec.label import LabelSpec
 
@@ -33,13 +35,16 @@ class Live(Protocol):
 class Plane(Protocol):
     """What a transport needs. One thread owns a plane.
 
-    `work` takes jobs, a kind and entries each, and gives for each a list with one answer an entry, or an error.
+    `work` takes jobs, a kind and entries each, and gives for each a list with one answer an entry, or an error;
+    `stages` holds where its time went.
     `operations` are by name, and of one plane always the same. `events` and `head` are of the log, None without one.
     """
 
     contract: Contract
     label: LabelSpec
+    clock: Clock
     counters: Counters
+    stages: Stages
 
     @property
     def others(self) -> Sequence[Contract]: ...
@@ -55,6 +60,11 @@ class Plane(Protocol):
 
     @property
     def challenger(self) -> Live | None: ...
+
+    @property
+    def share(self) -> float:
+        """Of the answers, the challenger's."""
+        ...
 
     @property
     def shadow_waiting(self) -> int: ...

@@ -8,27 +8,31 @@ answer is one write.
 from typing import Any, cast
 
 from modelwright.serving.dialect import Response
-from modelwright.serving.http import BODY_LIMIT, HttpApp, wire
+from modelwright.serving.http import HttpApp
+from modelwright.serving.limits import BODY_LIMIT
 from modelwright.serving.patience import PatientProtocol
 from modelwright.serving.problems import HttpError
 from modelwright.serving.request_log import Traced
+from modelwright.serving.wire import wire
 
 
 class _Direct:
     """One such request, in the place of uvicorn's cycle: what the connection reads and sets on it."""
 
     __slots__ = (
-        "body", "disconnected", "keep_alive", "key", "message_event", "more_body", "path", "refused", "response_complete",
-        "traced",
+        "body", "disconnected", "headers", "held", "keep_alive", "key", "message_event", "more_body", "path", "refused",
+        "response_complete", "traced",
     )  # fmt: skip
 
-    def __init__(self, path: str, *, keep_alive: bool) -> None:
+    def __init__(self, path: str, headers: list[tuple[bytes, bytes]], *, keep_alive: bool) -> None:
         self.path = path
+        self.headers = headers
         self.keep_alive = keep_alive
         self.refused: HttpError | None = None
         self.key = ""
         self.traced: Traced | None = None
         self.body: list[bytes] = []
+        self.held = 0
         self.more_body = True
         self.disconnected = False
         self.response_complete = False
@@ -44,7 +48,7 @@ class DirectProtocol(PatientProtocol):
     def on_headers_complete(self) -> None:
         """Take the request if it is one for the data plane and will be small enough; leave any other to ASGI."""
         app = cast(HttpApp, self.app)
-        path = self.url.decode("ascii", "replace")
+        path = app.path_of(self.url.decode("ascii", "replace"))
         before = self.cycle
         if (
             (before is not None and not before.response_complete)
@@ -56,8 +60,9 @@ class DirectProtocol(PatientProtocol):
         ):
             super().on_headers_complete()
             return
+        self.in_head = False
         keep_alive = self.parser.get_http_version() != "1.0" and self.parser.should_keep_alive()
-        cycle = _Direct(path, keep_alive=keep_alive)
+        cycle = _Direct(path, self.headers, keep_alive=keep_alive)
         self.cycle = cast(Any, cycle)
         if app.request_log is not None:
             cycle.traced = app.request_log.begin(self.headers)
@@ -71,7 +76,13 @@ class DirectProtocol(PatientProtocol):
         cycle: Any = self.cycle
         if isinstance(cycle, _Direct):
             if cycle.refused is None:
-                cycle.body.append(body)
+                app = cast(HttpApp, self.app)
+                if app.room.take(len(body)):
+                    cycle.body.append(body)
+                    cycle.held += len(body)
+                else:
+                    self._let_go(cycle, app)
+                    cycle.refused = app.no_room()
         else:
             super().on_body(body)
 
@@ -89,35 +100,48 @@ class DirectProtocol(PatientProtocol):
         if cycle.refused is not None:
             self._answer(cycle, app.fail(cycle.path, cycle.refused))
         else:
-            app.submit(cycle.path, b"".join(cycle.body), lambda response: self._answer(cycle, response))
+            body = b"".join(cycle.body)
+            app.submit(cycle.path, cycle.headers, body, lambda response: self._answer(cycle, response), cycle.traced)
 
     def connection_lost(self, exc: Exception | None) -> None:
         """The client is gone; a request that had not come in full is none."""
         cycle: Any = self.cycle
         if isinstance(cycle, _Direct) and cycle.more_body and cycle.refused is None:
             cycle.more_body = False
-            cast(HttpApp, self.app).leave()
+            self._let_go(cycle, cast(HttpApp, self.app))
         super().connection_lost(exc)
 
+    @staticmethod
+    def _let_go(cycle: _Direct, app: HttpApp) -> None:
+        """The request waits no longer, and its body needs no room."""
+        app.leave()
+        app.room.give_back(cycle.held)
+        cycle.held = 0
+        cycle.body.clear()
+
     def _announced(self) -> int:
-        """The length of the body; -1 where it is not said."""
+        """The length of a body sent as it is; -1 where it is not said, or the body is compressed."""
+        length = -1
         for name, value in self.headers:
             if name == b"content-length":
-                return int(value) if value.isdigit() else -1
-        return -1
+                length = int(value) if value.isdigit() else -1
+            elif name == b"content-encoding":
+                return -1
+        return length
 
     def _answer(self, cycle: _Direct, response: Response) -> None:
         app = cast(HttpApp, self.app)
         if cycle.refused is None:
-            app.leave()
+            self._let_go(cycle, app)
         if app.request_log is not None and cycle.traced is not None:
             status, headers, payload = response
-            told = app.request_log.end(cycle.traced, "POST", cycle.path, status, cycle.key)
+            told = app.request_log.end(cycle.traced, "POST", cycle.path, status, cycle.key, cycle.path)
             response = status, (*headers, told), payload
         if cycle.disconnected or self.transport.is_closing():
             return
-        self.transport.write(wire(response, keep_alive=cycle.keep_alive))
+        keep_alive = cycle.keep_alive and not app.draining
+        self.transport.write(wire(response, keep_alive=keep_alive))
         cycle.response_complete = True
-        if not cycle.keep_alive:
+        if not keep_alive:
             self.transport.close()
         self.on_response_complete()

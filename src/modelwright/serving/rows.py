@@ -12,30 +12,40 @@ import msgspec
 
 from modelwright.core.clock import from_us
 from modelwright.core.errors import ContractError
-from modelwright.serving.dataplane import Dataplane
 from modelwright.serving.events import Event
-from modelwright.serving.http import ROWS_LIMIT
+from modelwright.serving.limits import ROWS_LIMIT
+from modelwright.serving.plane import Plane
 from modelwright.serving.problems import HttpError, contract_error
 
 
-class RowReader:
-    """Makes events of rows. `id` is the column that names an event, None where the contract has no room for one."""
+def check_count(rows: int) -> None:
+    """HttpError 413 for too many rows."""
+    if rows > ROWS_LIMIT:
+        raise HttpError(413, f"{rows} rows; at most {ROWS_LIMIT} in one request")
 
-    def __init__(self, plane: Dataplane) -> None:
+
+class RowReader:
+    """Makes events of rows. `id` is the column that names an event, None where the contract has no room for one; `made` are
+    the columns that are made where they are missing."""
+
+    def __init__(self, plane: Plane) -> None:
         contract = plane.contract
-        self._plane = plane
-        self._struct = contract.struct()
+        self._contract = contract
+        self._clock = plane.clock
+        self._struct, self._take = plane.operations["predict"].body, plane.operations["predict"].take
         self._nullable = frozenset(field.name for field in contract.fields if field.nullable)
         self._whole = frozenset(field.name for field in contract.fields if field.kind == "int")
         self._makes_id = contract.id is not None and contract.field(contract.id).kind == "str"
+        self.made = frozenset(
+            name for name in (contract.id if self._makes_id else None, contract.time) if name is not None
+        )
         self.id = contract.id or ("id" if "id" not in contract.names else None)
 
     def events(self, rows: list[dict[str, Any]]) -> list[Event]:
         """The rows as events; ContractError naming column and row, HttpError 413 for too many."""
         if not rows:
             raise ContractError("there are no rows; send at least one")
-        if len(rows) > ROWS_LIMIT:
-            raise HttpError(413, f"{len(rows)} rows; at most {ROWS_LIMIT} in one request")
+        check_count(len(rows))
         taken = []
         for place, row in enumerate(rows):
             try:
@@ -45,16 +55,22 @@ class RowReader:
         return taken
 
     def _event(self, row: dict[str, Any]) -> Event:
-        row = {name: self._number(name, value) if type(value) is float else value for name, value in row.items()}
-        contract = self._plane.contract
+        numbers = [value for value in row.values() if type(value) is float]
+        # Of most rows, a look at all numbers together says that none of them needs one of its own.
+        if not math.isfinite(sum(numbers)) or any(type(row.get(name)) is float for name in self._whole):
+            row = {name: self._number(name, value) if type(value) is float else value for name, value in row.items()}
+        else:
+            row = row.copy()
+        contract = self._contract
         if self._makes_id and contract.id is not None:
             row.setdefault(contract.id, uuid.uuid4().hex)
         if contract.time is not None and contract.time not in row:
-            row[contract.time] = from_us(self._plane.clock.now_us())
+            row[contract.time] = from_us(self._clock.now_us())
         try:
-            return self._plane.event_of(msgspec.convert(row, self._struct))
+            event: Event = self._take(msgspec.convert(row, self._struct))
+            return event
         except msgspec.ValidationError as error:
-            raise contract_error(error) from None
+            raise contract_error(error, self._struct.__struct_fields__) from None
 
     def _number(self, name: str, value: float) -> float | None:
         """As JSON would have it: NaN is how arrays and data frames say that a value is missing, 3.0 is a whole number, and

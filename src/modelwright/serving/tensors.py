@@ -79,6 +79,8 @@ def _of_json(tensor: Tensor, data: list[Any]) -> list[Any]:
     if dtype is None or tensor.datatype == "BOOL":
         return data
     try:
+        if tensor.datatype == "FP64":  # what numpy would say, in a tenth of its time
+            return [None if value is None else float(value) for value in data]
         with np.errstate(over="ignore"):  # to infinity, which is refused as no finite number
             return [None if value is None else dtype.type(value).item() for value in data]
     except OverflowError:

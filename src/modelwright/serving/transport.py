@@ -26,7 +26,8 @@ class Gathered:
 
     def _flush(self) -> None:
         if self._waiting:
-            self._transport.write(b"".join(self._waiting))
+            if not self._transport.is_closing():  # a client that is gone gets nothing
+                self._transport.write(b"".join(self._waiting))
             self._waiting.clear()
 
     def close(self) -> None:

@@ -1,0 +1,1 @@
+"""Alerts by a program of the user's."""
