@@ -13,12 +13,16 @@ __version__ = "0.1.0"
 
 if TYPE_CHECKING:
     from modelwright import gates as gate
+    from modelwright import optimize
+    from modelwright.app.asgi import asgi
     from modelwright.app.system import System, load
     from modelwright.control import triggers as retrain
     from modelwright.features.view import FeatureView
-    from modelwright.spec import agg, rollout, source
+    from modelwright.spec import agg, alert, guard, past, rollout, source, space
     from modelwright.spec.event import Meta, event
     from modelwright.spec.label import Label
+    from modelwright.spec.monitor import monitor
+    from modelwright.spec.tune import tune
 
 _HOME = {
     "event": "modelwright.spec.event:event",
@@ -27,14 +31,25 @@ _HOME = {
     "FeatureView": "modelwright.features.view:FeatureView",
     "System": "modelwright.app.system:System",
     "load": "modelwright.app.system:load",
+    "asgi": "modelwright.app.asgi:asgi",
     "agg": "modelwright.spec.agg",
+    "alert": "modelwright.spec.alert",
     "source": "modelwright.spec.source",
     "rollout": "modelwright.spec.rollout",
+    "guard": "modelwright.spec.guard",
+    "past": "modelwright.spec.past",
+    "space": "modelwright.spec.space",
+    "monitor": "modelwright.spec.monitor:monitor",
+    "tune": "modelwright.spec.tune:tune",
     "gate": "modelwright.gates",
+    "optimize": "modelwright.optimize",
     "retrain": "modelwright.control.triggers",
 }
 
-__all__ = ["FeatureView", "Label", "Meta", "System", "agg", "event", "gate", "load", "retrain", "rollout", "source"]
+__all__ = [
+    "FeatureView", "Label", "Meta", "System", "agg", "alert", "asgi", "event", "gate", "guard", "load", "monitor", "optimize",
+    "past", "retrain", "rollout", "source", "space", "tune",
+]  # fmt: skip
 
 
 def __getattr__(name: str) -> Any:

@@ -17,6 +17,11 @@ SCRIPTS: Final = (
     "crosshair.js",
     "lanes.js",
     "journal.js",
+    "lookback.js",
+    "table.js",
+    "findings.js",
+    "quality.js",
+    "slices.js",
     "meter.js",
     "console.js",
 )
@@ -25,5 +30,6 @@ SCRIPTS: Final = (
 @cache
 def render_console() -> bytes:
     """The page, UTF-8: self-contained but for its one address, `console.json` beside it."""
-    page = assemble("console.html", scripts=SCRIPTS, data={"metrics": metrics()}, slots={}, connect="'self'")
+    slots = {"title": "modelwright"}
+    page = assemble("console.html", scripts=SCRIPTS, data={"metrics": metrics()}, slots=slots, connect="'self'")
     return page.encode()

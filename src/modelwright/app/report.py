@@ -20,8 +20,14 @@ SCRIPTS: Final = (
     "timeline.js",
     "crosshair.js",
     "lanes.js",
+    "table.js",
+    "findings.js",
+    "quality.js",
+    "slices.js",
     "heatmap.js",
     "releases.js",
+    "alerts.js",
+    "lookback.js",
     "journal.js",
     "report.js",
 )
@@ -43,11 +49,12 @@ class Story:
     notes: tuple[str, ...]
 
 
-def render_report(data: dict[str, Any]) -> str:
-    """The report as one HTML file.
+def render_report(data: dict[str, Any], faults: str = "") -> str:
+    """The report as one HTML file. `faults`: the finished section about the faults that were put in, where some were.
 
-    `data` holds version, system, metric, period, summary, series, decisions, releases, drift and journal_ok; figures may be
-    None, and no string in it can become markup. Raises KeyError where one of these is missing.
+    `data` holds version, system, metric, period, summary, series, decisions, releases, alerts, digest, drift, quality, slices,
+    estimates and journal_ok; figures may be None, and no string in it can become markup. Raises KeyError where one of these
+    is missing.
     """
     system, summary, metric = data["system"], data["summary"], data["metric"]
     story = tell(data)
@@ -58,7 +65,6 @@ def render_report(data: dict[str, Any]) -> str:
             '<p class="notice bad" role="alert"><strong>The journal does not verify.</strong> Its chain of hashes is '
             "broken, so rows were changed or lost after they were written. Do not rely on this report.</p>"
         )
-    drift = data["drift"]
     slots = {
         "title": escape(f"{system['name']}: rehearsal report"),
         "system": " <i>/</i> ".join(
@@ -72,9 +78,10 @@ def render_report(data: dict[str, Any]) -> str:
         "metric_title": escape(label[:1].upper() + label[1:]),
         "direction": "Higher is better" if metric["higher_is_better"] else "Lower is better",
         "chart_caption": " ".join(escape(note) for note in story.notes),
+        "faults": faults,
         "drift_note": escape(
-            "How far each column moved from what the live model was trained on (population stability index; from "
-            f"{drift['threshold']:g} it counts as drift)."
+            "What the monitor noticed while each release was live, and below it how far each column moved from what the "
+            "first release was trained on (population stability index). What matters most to the model comes first."
         ),
         "colophon": "".join(_colophon(data)),
     }
@@ -88,7 +95,7 @@ def tell(data: Mapping[str, Any]) -> Story:
     ours, frozen = summary["self_running"], summary["frozen"]
     verdict = compare(ours, frozen, metric)
     if verdict == "unknown":
-        headline = f"Too few outcomes came back to say what running itself was worth to {name}."
+        headline = f"Too few outcomes came back, or all of one kind, to say what running itself was worth to {name}."
     elif verdict == "level":
         headline = f"Running itself, {name} did as well as standing still, and no better."
     elif metric["higher_is_better"]:
@@ -209,8 +216,21 @@ def _notes(data: Mapping[str, Any], verdict: Verdict) -> Iterator[str]:
             yield f"The frozen model would have fallen behind the baseline, which needs no model and reached {shown}."
         else:
             yield f"The baseline, which needs no model, reached {shown}."
+    if data["estimates"]:
+        yield _estimated(data["estimates"])
     if summary["rollbacks"]:
         yield f"{_count(summary['rollbacks'], 'release')} failed live and went back to the one before."
+
+
+def _estimated(estimates: list[dict[str, Any]]) -> str:
+    """Estimated so, turned out so, over all periods that have an estimate."""
+    rows = sum(one["rows"] for one in estimates)
+    said, truth = (sum(one[name] * one["rows"] for one in estimates) / rows for name in ("value", "truth"))
+    held = sum(one["low"] <= one["truth"] <= one["high"] for one in estimates)
+    return (
+        f"Before the outcomes came, accuracy was estimated at {figure(said, 'accuracy')}; it turned out "
+        f"{figure(truth, 'accuracy')}, within the interval in {held} of {len(estimates)} periods."
+    )
 
 
 def _duel(summary: Mapping[str, Any], metric: Mapping[str, Any]) -> Iterator[str]:

@@ -1,10 +1,9 @@
 """The running system's moving parts, held together: the controller and its trainer, the server, the log's reader, the
 state that the console and the terminal show. Used as a context manager: whatever ends it, everything ends."""
 
-import socket
 import sys
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from types import TracebackType
 from typing import Self
@@ -13,14 +12,20 @@ from rich.console import Console
 from rich.live import Live
 from rich.text import Text
 
+from modelwright.app.notifiers import Named
 from modelwright.app.server import CONSOLE_NOTE, Front
 from modelwright.app.server_process import ServerProcess
+from modelwright.app.sockets import Sockets
 from modelwright.app.state import StateBoard
+from modelwright.app.streams import declared
 from modelwright.app.terminal import decision_line
 from modelwright.app.tracking import track
 from modelwright.app.trainer_process import TrainerProcess
 from modelwright.control.ahead import Closing
+from modelwright.control.challenge import APPROVAL
 from modelwright.control.controller import Controller
+from modelwright.control.outbox import Outbox
+from modelwright.control.quality_alerts import live_since
 from modelwright.core.clock import Clock, iso
 from modelwright.core.errors import WorkspaceError
 from modelwright.lake.journal import Journal, JournalRow
@@ -32,12 +37,15 @@ from modelwright.release.folder import open_release
 from modelwright.spec.system import System
 
 PUBLISH_S = 1.0
+PUBLISH_SHARE = 0.05
+"""Of this process's time, what the console's state may take: it looks through all answers whose outcome is known."""
 DRAIN_ROWS = 25_000
 DRAIN_S = 30.0
+ASK_S = 10.0
+"""How often the server is asked what it has counted."""
+LAST_WORD_S = 3.0
 TELL_S = 60.0
 """How often the same trouble with the state folder is told."""
-RESTARTS = 5
-"""A serving process that dies more often than this is not started again."""
 
 
 class LiveParity:
@@ -63,20 +71,24 @@ class Runner:
         system: System,
         log: Log,
         clock: Clock,
-        sock: socket.socket,
+        sockets: Sequence[Sockets],
         console: Console,
         *,
         front: Front,
         mode: str,
+        stream: str = "",
+        notifiers: Sequence[Named] = (),
         on_event: Callable[[EventRow], None] = lambda row: None,
     ) -> None:
         assert system.path is not None
         self._system = system
         self._log = log
         self._clock = clock
+        self._stream = stream
         self._console = console
         self._live = Live(console=console, refresh_per_second=4, transient=True)
-        self._published = 0.0
+        self._publish_at = 0.0
+        self._asked = 0.0
         self._drained = time.monotonic()
         self._followed: str | None = None
         self._seen = 0
@@ -85,23 +97,28 @@ class Runner:
         self._closing: Closing | None = None
         self.rows: list[JournalRow] = []
         classes = (False, True) if system.label.kind == "bool" else ("",) if system.label.kind == "str" else ()
-        self.reader = LogReader(log, system.metric.name, classes, on_event)
+        self.reader = LogReader(log, system.metric.name, classes, on_event, system.monitor, arrival=mode == "live")
         self.board = StateBoard(system, log, self.reader, mode)
-        self.server = ServerProcess(system, log.workspace, sock, front, replay=mode == "replay")
+        self.server = ServerProcess(system, log.workspace, sockets, front, replay=mode == "replay", stream=stream)
         self._trainer = TrainerProcess(system.path, log.workspace, self.idle)
         parity = LiveParity(self._trainer, self.reader, log.journal)
         self.controller = Controller(
-            system, log.journal, self.reader.ledger, self._trainer, log.workspace.releases, parity
-        )
+            system, log.journal, self.reader.ledger, self._trainer, log.workspace.releases, parity, self.reader.drift,
+            self.reader.quality, approved=mode == "replay",
+        )  # fmt: skip
+        self._outbox = Outbox(system, log.journal, notifiers, clock)
 
     def __enter__(self) -> Self:
         self._live.start()
         self._trainer.start()
         self.server.start()
         others = "".join(f", /events/{contract.name}" for contract in self._system.others)
+        streams = "".join(f"  ·  {address.name}" for address in declared(self._stream, self._system))
         outcomes = ", /outcomes" if self._system.label.ahead is None else ""
+        grpc = f"  ·  gRPC at {self.server.grpc_address}" if self.server.grpc_address else ""
         self._console.print(
-            f"[bold]{self._system.name}[/]  ·  {self.server.address}/  ·  POST /predict, /events{others}{outcomes}",
+            f"[bold]{self._system.name}[/]  ·  {self.server.address}/  ·  POST /predict, /events{others}{outcomes}{grpc}"
+            f"{streams}",
             soft_wrap=True,
         )
         return self
@@ -110,10 +127,20 @@ class Runner:
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         self._live.stop()
+        self._last_word()
         self._trainer.stop()
         self.server.stop()
         self._log.drain()
         self._log.close()
+
+    def _last_word(self) -> None:
+        """Note what receivers acknowledge in this moment; what they have not is sent when the system runs again."""
+        until = time.monotonic() + LAST_WORD_S
+        with self.bearing():
+            self._outbox.keep()
+            while self._outbox.busy and time.monotonic() < until:
+                time.sleep(0.02)
+                self._outbox.keep()
 
     def say(self, phase: str, message: str) -> None:
         """What is going on, for whoever looks."""
@@ -136,8 +163,11 @@ class Runner:
             self._closing.close(now_us)
 
     def begin(self) -> None:
-        """Bring up the first champion where there is none, and serve it."""
+        """Bring up the first champion where there is none, and serve it. Where there is one the log is read from `look` on,
+        when it is followed."""
         self.say("training", "training the first release")
+        if self.controller.pointer.champion is None:  # the outcomes that it learns from have not come since
+            self.reader.catch_up()
         self._take(self.controller.start(self._clock.now_us()))
         self._rest()
 
@@ -149,6 +179,14 @@ class Runner:
         if fresh:
             self._seen = fresh[-1].seq
             self._take([row for row in fresh if row.seq not in known], others=True)
+            self._rest()
+
+    def guard(self, now_us: int) -> None:
+        """Between decision points: what breaches a guard does not wait for the next one."""
+        rows = self.controller.guard(now_us)
+        if rows:
+            self._take(rows)
+            self._rest()
 
     def decide(self, now_us: int) -> None:
         """One decision point."""
@@ -160,14 +198,12 @@ class Runner:
     def follow_pointer(self) -> None:
         """Wait until serving answers with the champion, so that a decision is in force before the next request."""
         pointer = self.controller.pointer
-        wanted = (pointer.champion, pointer.challenger)
-        self.server.wait_until(lambda said: (said["release"], said["challenger"]) == wanted)
+        wanted = (pointer.champion, pointer.challenger, pointer.share)
+        self.server.wait_until(lambda said: (said["release"], said["challenger"], said["share"]) == wanted)
 
     def idle(self) -> None:
         """What must happen now and then, training or not: publish, drain, keep serving alive."""
-        if self.server.exit_code() is not None and self.server.restarts < RESTARTS:
-            summary = f"the serving process ended with code {self.server.exit_code()} and is started again"
-            self.server.start()
+        for summary in self.server.keep():
             with self.bearing():
                 self._take([self._log.journal.append("error", self._clock.now_us(), summary=summary)])
         now = time.monotonic()
@@ -176,7 +212,25 @@ class Runner:
             with self.bearing():  # what is not drained stays safe in the buffer
                 self._log.drain()
                 self._drains = True
+        if self.board.mode == "live" and now - self._asked >= ASK_S:
+            self._asked = now
+            self._look_after()
+        with self.bearing():
+            self._outbox.keep()
         self.publish()
+
+    def _look_after(self) -> None:
+        """What does not wait for a decision point, nor for the end of a training: what breaches a guard, and what is off in how
+        data arrives and requests are answered, which the server alone has counted."""
+        said, now_us = self.server.metrics(), self._clock.now_us()
+        if said is not None:
+            self.reader.quality.requests.look(said, now_us)
+        with self.bearing():
+            self.reader.catch_up()  # what came meanwhile is no silence
+            self.guard(now_us)
+            rows = self.controller.tell(now_us)
+            if rows:
+                self._take(rows)
 
     @contextmanager
     def bearing(self) -> Iterator[None]:
@@ -197,13 +251,14 @@ class Runner:
         self.say("done", "the replay is over; still serving")
 
     def publish(self, *, force: bool = False) -> None:
-        """Leave the state for the console, at most once a second."""
+        """Leave the state for the console, at most once a second, and less often where much is to be looked through."""
         now = time.monotonic()
-        if not force and now - self._published < PUBLISH_S:
+        if not force and now < self._publish_at:
             return
-        self._published = now
         with self.bearing():
             self._log.journal.note(CONSOLE_NOTE, self.board.snapshot(self.controller, self._clock.now_us()))
+        took = time.monotonic() - now
+        self._publish_at = now + max(PUBLISH_S, took / PUBLISH_SHARE)
         self._live.update(self._status_line())
 
     def _take(self, rows: list[JournalRow], *, others: bool = False) -> None:
@@ -216,7 +271,9 @@ class Runner:
         pointer = self.controller.pointer
         if pointer.champion is not None and pointer.champion != self._followed:
             self._followed = pointer.champion
-            self.reader.follow(open_release(self._log.workspace.releases / pointer.champion))
+            release = open_release(self._log.workspace.releases / pointer.champion)
+            self.reader.drift.follow(release)
+            self.reader.quality.follow(release, live_since(self._log.journal))
         if self.board.mode == "replay" and pointer.champion is not None and self.server.exit_code() is None:
             self.follow_pointer()
         self.publish(force=True)
@@ -225,6 +282,15 @@ class Runner:
         pointer = self.controller.pointer
         if pointer.champion is None:
             self.say("starting", "waiting for enough outcomes to train on; events and outcomes are taken")
+        elif pointer.paused:
+            self.say("serving", f"{pointer.champion} answers; paused, nothing is trained or promoted")
+        elif pointer.phase == APPROVAL:
+            self.say("shadow", f"{pointer.challenger} waits for `modelwright approve`, {pointer.champion} answers")
+        elif pointer.share:
+            self.say(
+                "canary",
+                f"{pointer.challenger} answers {pointer.share:.4g} of the requests, {pointer.champion} the others",
+            )
         elif pointer.challenger is not None:
             self.say("shadow", f"{pointer.challenger} scores what {pointer.champion} answers")
         else:

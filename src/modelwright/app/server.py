@@ -2,108 +2,136 @@
 
 Started by `run` with a small JSON description (the user's own file is not imported here, since it imports the model
 library), or called by `serve` with a release folder. Follows the champion pointer of the journal; ends when told to, or
-when its parent is gone.
+when its parent is gone. Beside others of its kind (`workers`) it shares the port, the log, /metrics and the keys' rates.
 """
 
 import asyncio
-import errno
 import gc
 import ipaddress
+import os
 import signal
 import socket
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any, Literal
 
 import msgspec
 import uvicorn
 
+from modelwright.app.alert_metrics import alert_metrics
 from modelwright.app.console import render_console
+from modelwright.app.explainer_process import ExplainerConfig, ExplainerProcess
+from modelwright.app.protocols import protocols_of
+from modelwright.app.sockets import Sockets, host_and_port
+from modelwright.app.streams import consumers_of
 from modelwright.app.tls import RENEWED_S, Certificate, CertificateFiles
+from modelwright.control.receiver import receivers
 from modelwright.control.rollback import roll_back
 from modelwright.core.clock import Clock, SimulatedClock, SystemClock
-from modelwright.core.errors import ModelwrightError, UsageError
-from modelwright.lake.journal import Pointer
+from modelwright.core.errors import ModelwrightError
+from modelwright.lake.journal import JournalRow, Pointer
 from modelwright.lake.log import Log
 from modelwright.lake.rows import LogSchema
 from modelwright.lake.workspace import Workspace
 from modelwright.release.folder import open_release
+from modelwright.serving.allowance import of_this_process, shared_in
+from modelwright.serving.batching import Batching
+from modelwright.serving.consumer import consume
 from modelwright.serving.dataplane import Dataplane
+from modelwright.serving.draining import DrainingServer
 from modelwright.serving.http import HttpApp, Page
-from modelwright.serving.inference_protocol import InferenceProtocol
 from modelwright.serving.keys import Access, KeyFile
 from modelwright.serving.limits import Limits, most_connections, too_few_files
 from modelwright.serving.live import LiveRelease
 from modelwright.serving.patience import watch
+from modelwright.serving.plane import Plane
 from modelwright.serving.protocol import DirectProtocol
 from modelwright.serving.request_log import RequestLog
+from modelwright.serving.siblings import PUBLISH_S, Siblings
+from modelwright.serving.slowness import Slow, SlownessGuard
+from modelwright.serving.traces import traces_of
 from modelwright.spec.contract import Contract
 from modelwright.spec.label import LabelSpec
 
-_REMEDY = {
-    errno.EADDRINUSE: "stop what uses it, or give another --port (0 picks a free one)",
-    errno.EACCES: "give a --port above 1023",
-}
 FOLLOW_S = 0.05
 """How often the pointer is looked at, in seconds."""
 KEYS_S = 0.5
 """How often the file of API keys is looked at, in seconds."""
+DRAIN_S = 10
+"""How long the requests in flight may take when the server ends, in seconds."""
 CONSOLE_NOTE = "console"
 """The note in which the controller leaves what the console shows."""
 
 
 class Front(msgspec.Struct, frozen=True, kw_only=True):
-    """How a server meets its network: what it takes on, its certificate, whether it writes a line a request."""
+    """How a server meets its network: what it takes on and for how long it gathers it, its certificate, whether it writes a
+    line a request, paths that stand for others, and the port of gRPC, None where it is not spoken."""
 
     limits: Limits = Limits()
+    batching: Batching = Batching()
     certificate: CertificateFiles | None = None
     log_format: Literal["none", "json"] = "none"
+    aliases: dict[str, str] = {}
+    grpc_port: int | None = None
 
-    def request_log(self) -> RequestLog | None:
-        """Who writes down what is asked, where that is wanted."""
-        return RequestLog() if self.log_format == "json" else None
+    def request_log(self, service: str) -> RequestLog | None:
+        """Who tells what is asked, where that is wanted: lines of JSON, traces under the service's name."""
+        scheme = "http" if self.certificate is None else "https"
+        traces, lines = traces_of(os.environ, service, scheme), self.log_format == "json"
+        return RequestLog(lines=lines, traces=traces) if lines or traces is not None else None
 
     def address(self, sock: socket.socket) -> str:
         """The address of a socket that is served so."""
-        host, port = sock.getsockname()[:2]
-        scheme = "http" if self.certificate is None else "https"
-        return f"{scheme}://{f'[{host}]' if ':' in host else host}:{port}"
+        return f"{'http' if self.certificate is None else 'https'}://{host_and_port(sock)}"
 
 
-class ServerConfig(msgspec.Struct, kw_only=True):
-    """What a serving process is told. `fd`: the listening socket, inherited. `keys`: the file of API
-    keys. `own_key`: the hash of the key that the parent asks with. `replay`: the clock follows the events."""
+class ServerConfig(msgspec.Struct, kw_only=True, tag="system"):
+    """What a serving process of `run` is told. `keys`: the file of API keys. `own_key`: the hash of the key that the parent
+    asks with. `replay`: the clock follows the events. `stream`: the URL where events come from besides.
+    `slowest_us`: what a call of the model may take, 0 where nothing is declared."""
 
     name: str
     workspace: str
     contract: Contract
     label: LabelSpec
     others: tuple[Contract, ...] = ()
-    fd: int
     keys: str
     own_key: str
     front: Front = Front()
     replay: bool = False
+    stream: str = ""
+    slowest_us: int = 0
 
 
-def listen(host: str, port: int) -> socket.socket:
-    """A bound, listening socket; UsageError where the port is taken or the address is not ours."""
-    family = socket.AF_INET6 if ":" in host else socket.AF_INET
-    sock = socket.socket(family, socket.SOCK_STREAM)
-    sock.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-    try:
-        sock.bind((host, port))
-        sock.listen(2048)
-    except OverflowError:
-        sock.close()
-        raise UsageError(f"cannot listen on {host}:{port}: a port is a number up to 65535") from None
-    except OSError as error:
-        sock.close()
-        said = (error.strerror or str(error)).lower()
-        remedy = _REMEDY.get(error.errno or 0, "give an address of this machine with --host")
-        raise UsageError(f"cannot listen on {host}:{port}: {said}; {remedy}") from None
-    return sock
+class ServedRelease(msgspec.Struct, kw_only=True, frozen=True, tag="release"):
+    """What a serving process of `serve` serves: a release folder, with a log in the workspace unless `no_log`, and
+    events from a `stream` besides."""
+
+    release: str
+    workspace: str
+    front: Front = Front()
+    no_log: bool = False
+    stream: str = ""
+
+
+class Place(msgspec.Struct, frozen=True):
+    """Where one of several serving processes stands: its number, the sockets it inherits, the folder that all share."""
+
+    slot: int
+    fds: list[int]
+    shared: str
+
+    def sockets(self) -> Sockets:
+        """The inherited sockets."""
+        return Sockets(*(socket.socket(fileno=fd) for fd in self.fds))
+
+
+class Task(msgspec.Struct, frozen=True):
+    """What a serving process is told, as a line on its standard input: where it stands, and what it serves."""
+
+    place: Place
+    serves: ServerConfig | ServedRelease
 
 
 class Follower:
@@ -141,15 +169,53 @@ class Follower:
 
     def _take(self, pointer: Pointer, names: list[str | None]) -> None:
         champion, previous, challenger = (self._loaded[name] if name else None for name in names)
-        self._plane.swap(champion, previous, challenger)
+        self._plane.swap(champion, previous, challenger, pointer)
         self._generation = pointer.generation
         self._loaded = {name: live for name, live in self._loaded.items() if name in names}
 
 
-def serve_socket(
+def access_of(keys: Path, place: Place | None, own_key: str = "") -> Access:
+    """Who may ask: the keys of a file, whose rates all workers of a server count together."""
+    allow = of_this_process if place is None else shared_in(Path(place.shared))
+    return Access(KeyFile(keys), own_key, allow=allow)
+
+
+def siblings_of(place: Place | None) -> Siblings | None:
+    """The other workers of the server, where there may be some."""
+    return None if place is None else Siblings(Path(place.shared), place.slot)
+
+
+class _Server(DrainingServer):
+    """The server, with gRPC's connections among its own: they are counted, looked at and drained together."""
+
+    def __init__(self, config: uvicorn.Config, app: HttpApp, grpc: socket.socket | None, tls: Any) -> None:
+        super().__init__(config, app, shared=app.siblings is not None)
+        self._grpc = grpc
+        self._tls = tls
+        if grpc is not None:
+            from modelwright.serving.grpc.listener import GrpcListener
+
+            self._listener = GrpcListener(app)
+
+    async def startup(self, sockets: list[socket.socket] | None = None) -> None:
+        """Listen on all sockets."""
+        await super().startup(sockets)
+        if self._grpc is not None:
+            connections: Any = self.server_state.connections
+            made = await asyncio.get_running_loop().create_server(
+                lambda: self._listener.connection(connections), sock=self._grpc, ssl=self._tls, backlog=2048
+            )
+            self.servers.append(made)
+
+    async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
+        """Stop listening on all of them, then drain."""
+        await super().shutdown([*(sockets or []), *([] if self._grpc is None else [self._grpc])])
+
+
+def serve_sockets(
     app: HttpApp,
-    sock: socket.socket,
-    background: list[Callable[[uvicorn.Server], Any]],
+    sockets: Sockets,
+    background: Sequence[Callable[[uvicorn.Server], Any]],
     front: Front,
     *,
     ready: Callable[[], None] = lambda: None,
@@ -158,18 +224,20 @@ def serve_socket(
 
     Returns after a SIGTERM; a SIGINT goes on as KeyboardInterrupt.
     """
-    # uvicorn sends itself the signal again when it has finished, which would end us before our files are closed.
-    signal.signal(signal.SIGTERM, lambda number, frame: None)
     config = uvicorn.Config(
         app, loop="none", http=DirectProtocol, ws="none", lifespan="off", interface="asgi3", access_log=False,
-        log_level="warning", timeout_graceful_shutdown=10, server_header=False, date_header=False,
+        log_level="warning", timeout_graceful_shutdown=DRAIN_S, server_header=False, date_header=False,
         proxy_headers=False,
     )  # fmt: skip
     certificate = Certificate(front.certificate) if front.certificate is not None else None
     if certificate is not None:
         config.ssl_context_factory = lambda config, default: certificate.context
-    server = uvicorn.Server(config)
-    for told in (too_few_files(app.most_connections, app.limits), _open_to_all(app, sock)):
+    server = _Server(config, app, sockets.grpc, None if certificate is None else certificate.h2)
+    # uvicorn sends itself the signal again when it has finished, which would end us before our files are closed; and one may
+    # come after the server has said that it is ready, before uvicorn listens to signals.
+    signal.signal(signal.SIGTERM, lambda number, frame: setattr(server, "should_exit", True))
+    signal.signal(signal.SIGINT, signal.default_int_handler)  # a shell starts background jobs with it ignored
+    for told in (too_few_files(app.most_connections, app.limits), _open_to_all(app, sockets.http)):
         if told:
             print(f"modelwright: {told}", file=sys.stderr, flush=True)
 
@@ -187,19 +255,26 @@ def serve_socket(
             await asyncio.sleep(RENEWED_S)
             certificate.look()
 
+    async def publish_metrics(server: uvicorn.Server) -> None:
+        while app.siblings is not None:
+            app.publish()
+            await asyncio.sleep(PUBLISH_S)
+
     gc.freeze()  # what is loaded stays: no collection has to look through it again
 
     async def main() -> None:
         tasks = [
             asyncio.create_task(start(server))
-            for start in (*background, watch_connections, watch_keys, watch_certificate)
+            for start in (*background, watch_connections, watch_keys, watch_certificate, publish_metrics)
         ]
         ready()
         try:
-            await server.serve(sockets=[sock])
+            await server.serve(sockets=[sockets.http])
         finally:
             for task in tasks:
                 task.cancel()
+            await asyncio.gather(*tasks, return_exceptions=True)
+            app.publish()
 
     try:
         import uvloop
@@ -207,8 +282,12 @@ def serve_socket(
         factory: Any = uvloop.new_event_loop
     except ImportError:
         factory = None
-    with asyncio.Runner(loop_factory=factory) as runner:
-        runner.run(main())
+    try:
+        with asyncio.Runner(loop_factory=factory) as runner:
+            runner.run(main())
+    finally:
+        if app.request_log is not None:
+            app.request_log.close()
 
 
 def _open_to_all(app: HttpApp, sock: socket.socket) -> str:
@@ -222,6 +301,18 @@ def _open_to_all(app: HttpApp, sock: socket.socket) -> str:
     )
 
 
+def streaming(url: str, app: HttpApp, plane: Plane, place: Place | None) -> list[Callable[[uvicorn.Server], Any]]:
+    """What consumes the stream at a URL: in one process of a server, for it is one consumer."""
+    if not url or (place is not None and place.slot != 0):
+        return []
+    consumers = consumers_of(url, app.name, app, plane)
+
+    async def consuming(server: uvicorn.Server) -> None:
+        await consume(consumers)
+
+    return [consuming]
+
+
 async def stop_with_parent(server: uvicorn.Server) -> None:
     """End when the pipe from the parent closes: no serving process outlives its controller."""
     loop, closed = asyncio.get_running_loop(), asyncio.Event()
@@ -231,21 +322,40 @@ async def stop_with_parent(server: uvicorn.Server) -> None:
     server.should_exit = True
 
 
-def main(config_path: str) -> int:
-    """The serving process of `run`."""
-    config = msgspec.json.decode(Path(config_path).read_bytes(), type=ServerConfig)
+def following_plane(
+    log: Log, contract: Contract, label: LabelSpec, event_clock: SimulatedClock | None = None, slowest_us: int = 0
+) -> Dataplane:
+    """A data plane whose releases a `Follower` keeps those of the pointer, and which takes out of service what fails, or is
+    slower than `slowest_us` where that is given."""
+
+    def failed(release: str, error: str) -> None:
+        tell(roll_back(log.journal, log.clock.now_us(), release, error, {"errors": 1}))
+
+    def slow(release: str, found: Slow) -> None:
+        reason = f"{found.slow} of its latest {found.calls:,} calls took more than {found.bound_ms:g} ms"
+        evidence = {"by": "latency", "bound_ms": found.bound_ms}
+        tell(roll_back(log.journal, log.clock.now_us(), release, reason, evidence, msgspec.to_builtins(found)))
+
+    def tell(rows: list[JournalRow]) -> None:
+        for row in rows:
+            print(f"modelwright: {row.kind}: {row.summary}", file=sys.stderr)
+
+    slowness = SlownessGuard(slowest_us / 1e6, slow) if slowest_us else None
+    return Dataplane(log, contract, label, log.clock, failed, event_clock=event_clock, slowness=slowness)
+
+
+def serve_system(config: ServerConfig, sockets: Sockets, place: Place) -> None:
+    """A serving process of `run`, until it is told to end or its parent is gone."""
     workspace = Workspace(Path(config.workspace))
     event_clock = SimulatedClock() if config.replay else None
     clock: Clock = event_clock or SystemClock()
     schema = LogSchema(config.contract, config.label.name, config.label.kind, config.others)
     log = Log.open(workspace, schema, clock)
-
-    def failed(release: str, error: str) -> None:
-        for row in roll_back(log.journal, clock.now_us(), release, error, {"errors": 1}):
-            print(f"modelwright: {row.kind}: {row.summary}", file=sys.stderr)
-
-    plane = Dataplane(log, config.contract, config.label, clock, failed, event_clock=event_clock)
+    plane = following_plane(log, config.contract, config.label, event_clock, config.slowest_us)
     follower = Follower(plane, workspace.releases)
+    explainer = ExplainerProcess(
+        ExplainerConfig(releases=str(workspace.releases), workspace=config.workspace, replay=config.replay)
+    )
     page = render_console()
     pages: dict[str, Page] = {
         "/": (b"text/html; charset=utf-8", lambda: page),
@@ -253,17 +363,14 @@ def main(config_path: str) -> int:
     }
     app = HttpApp(
         plane, config.name, pages, limits=config.front.limits, most_connections=most_connections(),
-        access=Access(KeyFile(Path(config.keys)), config.own_key), request_log=config.front.request_log(),
-        dialects=[InferenceProtocol(plane, config.name)],
+        access=access_of(Path(config.keys), place, config.own_key), request_log=config.front.request_log(config.name),
+        batching=config.front.batching, aliases=config.front.aliases, siblings=siblings_of(place),
+        dialects=protocols_of(plane, config.name, explainer, logged=True),
+        beside=lambda: alert_metrics(receivers(log.journal)),
     )  # fmt: skip
-    sock = socket.socket(fileno=config.fd)
 
     async def follow(server: uvicorn.Server) -> None:
         await follower.follow()
 
-    serve_socket(app, sock, [follow, stop_with_parent], config.front)
-    return 0
-
-
-if __name__ == "__main__":
-    sys.exit(main(sys.argv[1]))
+    background = [follow, stop_with_parent, explainer.serve_until_stopped, *streaming(config.stream, app, plane, place)]
+    serve_sockets(app, sockets, background, config.front)

@@ -1,41 +1,52 @@
-"""The serving process as its parent sees it: started on an open socket, restarted if it dies, stopped gracefully."""
+"""The serving processes of `run` as the controller sees them: kept running, asked, and waited for."""
 
 import json
 import secrets
-import signal
-import socket
-import subprocess
-import sys
 import time
-import urllib.error
-import urllib.request
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any
-
-import msgspec
+from urllib.error import HTTPError
+from urllib.request import HTTPSHandler, ProxyHandler, Request, build_opener
 
 from modelwright.app.client import Connection
 from modelwright.app.server import Front, ServerConfig
+from modelwright.app.sockets import Sockets
 from modelwright.app.tls import unverified
 from modelwright.app.wiring import workspace_of
+from modelwright.app.workers import Workers
 from modelwright.core.errors import UnavailableError
 from modelwright.lake.workspace import Workspace
 from modelwright.serving.keys import PREFIX, digest_of
+from modelwright.spec.guard import Latency
 from modelwright.spec.system import System
 
 START_S = 60.0
 """How long the first start may take: the feature kernel may have to be compiled."""
 
 
+def slowest_us(system: System) -> int:
+    """What a call of the model may take where `guard.latency` is declared, else 0."""
+    return next((guard.slowest_us for guard in system.rollout.guards if isinstance(guard, Latency)), 0)
+
+
 class ServerProcess:
-    """One serving process on a socket that the parent keeps open, so that a restart loses no connection attempt."""
+    """The serving processes of a running system: usually one, else one for each place on the port."""
 
     def __init__(
-        self, system: System, workspace: Workspace, sock: socket.socket, front: Front, *, replay: bool
+        self,
+        system: System,
+        workspace: Workspace,
+        sockets: Sequence[Sockets],
+        front: Front,
+        *,
+        replay: bool,
+        stream: str = "",
     ) -> None:
-        self._sock = sock
-        self.address = front.address(sock)
+        self.address = front.address(sockets[0].http)
+        self.grpc_address = sockets[0].grpc_address
         self._tls = unverified() if front.certificate is not None else None
+        # Our own server: a proxy of the environment does not reach it.
+        self._opener = build_opener(ProxyHandler({}), HTTPSHandler(context=self._tls))
         self._key = PREFIX + secrets.token_urlsafe(32)
         config = ServerConfig(
             name=system.name,
@@ -43,46 +54,47 @@ class ServerProcess:
             contract=system.contract,
             label=system.label,
             others=system.others,
-            fd=sock.fileno(),
             front=front,
             keys=str(workspace_of(system).keys),
             own_key=digest_of(self._key),
             replay=replay,
+            stream=stream,
+            slowest_us=0 if replay else slowest_us(system),
         )
-        self._config = workspace.root / "server.json"
-        self._config.write_bytes(msgspec.json.encode(config))
-        self._process: subprocess.Popen[bytes] | None = None
-        self.restarts = -1
+        self._workers = Workers(config, sockets)
 
     def start(self) -> None:
-        """Start it, or start it again."""
-        self.restarts += 1
-        self._process = subprocess.Popen(
-            [sys.executable, "-m", "modelwright.app.server", str(self._config)],
-            stdin=subprocess.PIPE, pass_fds=[self._sock.fileno()], start_new_session=True,
-        )  # fmt: skip
+        """Start serving."""
+        self._workers.start()
 
-    @property
-    def pid(self) -> int:
-        """The serving process's id."""
-        assert self._process is not None
-        return self._process.pid
+    def keep(self) -> list[str]:
+        """Start again what has ended; a sentence about each."""
+        return self._workers.keep()
 
     def exit_code(self) -> int | None:
-        """None while it runs."""
-        return self._process.poll() if self._process is not None else None
+        """Of a process that has ended; None while all run."""
+        return self._workers.exit_code()
 
     def connect(self) -> Connection:
         """A connection that may ask for everything."""
         return Connection(self.address, self._key, self._tls)
 
+    def metrics(self) -> str | None:
+        """What /metrics says, of all workers; None where nobody answers."""
+        asked = Request(f"{self.address}/metrics", headers={"x-api-key": self._key})  # noqa: S310 - our own
+        try:
+            with self._opener.open(asked, timeout=5) as answer:
+                said: bytes = answer.read()
+        except (OSError, ValueError):
+            return None
+        return said.decode()
+
     def ready(self) -> dict[str, Any] | None:
         """What /readyz says; None where nobody answers."""
         try:
-            address = f"{self.address}/readyz"
-            with urllib.request.urlopen(address, timeout=5, context=self._tls) as answer:  # noqa: S310 - our own
+            with self._opener.open(f"{self.address}/readyz", timeout=5) as answer:
                 found: dict[str, Any] = json.load(answer)
-        except urllib.error.HTTPError as error:
+        except HTTPError as error:
             found = json.load(error)
         except (OSError, ValueError):
             return None
@@ -104,11 +116,4 @@ class ServerProcess:
 
     def stop(self) -> None:
         """Let the requests in flight finish, then end it."""
-        if self._process is None or self._process.poll() is not None:
-            return
-        self._process.send_signal(signal.SIGTERM)
-        try:
-            self._process.wait(timeout=12)
-        except subprocess.TimeoutExpired:
-            self._process.kill()
-            self._process.wait()
+        self._workers.stop()

@@ -1,19 +1,28 @@
 """What the console shows, made from the controller and the log's reader: the object of /console.json."""
 
+import math
 import time
 from typing import Any
 
 import msgspec
 
 import modelwright
+from modelwright.app.lookback import Lookback
 from modelwright.app.rehearsal import decision
-from modelwright.control.candidate import describe_model
 from modelwright.control.controller import Controller
+from modelwright.control.declaration import describe_models
+from modelwright.control.quality_alerts import turns_of
 from modelwright.core.clock import iso
+from modelwright.core.durations import duration_text
 from modelwright.lake.journal import JournalRow
 from modelwright.lake.log import Log
+from modelwright.monitoring.drift import DriftWatch
+from modelwright.monitoring.estimate import ahead_of_outcomes
+from modelwright.monitoring.findings import findings_of
 from modelwright.monitoring.ledger import Account, Scored, account_value
 from modelwright.monitoring.parity import last_parity
+from modelwright.monitoring.quality import troubles_of
+from modelwright.monitoring.slices import Slices, latest_slices
 from modelwright.monitoring.tail import LogReader
 from modelwright.release.folder import read_manifest
 from modelwright.spec.system import System
@@ -21,6 +30,8 @@ from modelwright.stats.reference import plain
 
 BUCKETS = 80
 JOURNAL_ROWS = 50
+SLICE_S = 30.0
+"""How old the figures by slice may be."""
 
 
 class StateBoard:
@@ -38,6 +49,9 @@ class StateBoard:
         self._rows: list[JournalRow] = []
         self._described: dict[str, Any] | None = None
         self._rate = (time.monotonic(), 0, 0.0)
+        self._lookback = Lookback(system, log, reader)
+        self._slices: Slices | None = None
+        self._sliced = -math.inf
 
     def decided(self, rows: list[JournalRow]) -> None:
         """Remember what was decided."""
@@ -48,6 +62,7 @@ class StateBoard:
         account = self._reader.ledger.account
         counts = self._log.counts()
         metric = self._system.metric
+        frozen = self.frozen_account()
         state = {
             "version": modelwright.__version__,
             "system": self._describe(counts["events"]),
@@ -61,11 +76,14 @@ class StateBoard:
             "requests_per_second": self._requests_per_second(counts["predictions"]),
             "champion": self._champion(controller),
             "challenger": self._challenger(controller),
-            "frozen": self.figure(self.frozen_account(), slice(None)),
+            "frozen": self.figure(frozen, slice(None)),
             "self_running": self.figure(account, slice(None)),
             "series": self._series(),
+            "slices": self._latest_slices(),
             "drift": self._drift(),
+            "quality": msgspec.to_builtins(troubles_of(turns_of(self._rows))),
             "parity": last_parity(self._rows),
+            "digests": self._lookback.digests(self._rows, frozen, now_us),
             "journal": [decision(row) for row in reversed(self._rows[-JOURNAL_ROWS:])],
             "journal_rows": len(self._rows),
         }
@@ -94,7 +112,7 @@ class StateBoard:
                 "name": system.name,
                 "event": system.contract.name,
                 "label": system.label.name,
-                "model": describe_model(system.model),
+                "model": describe_models(system),
                 "description": system.contract.description,
             }
         return {**self._described, "rows": events}
@@ -113,18 +131,15 @@ class StateBoard:
             return None
         manifest = read_manifest(self._log.workspace.releases / pointer.champion)
         account = self._reader.ledger.account
-        mine = 0
-        for scored in reversed(account.scored):
-            if scored.release != pointer.champion:
-                break
-            mine += 1
+        mine = _answered_by(account, pointer.champion)
         return {
             "release": pointer.champion,
             "since": iso(pointer.since_us),
             "runtime": manifest.runtime,
-            "live": self.figure(account, slice(len(account) - mine, None)),
-            "n": mine,
+            "live": self.figure(mine, slice(None)),
+            "n": len(mine),
             "validation": manifest.metrics.get(manifest.metric),
+            "estimate": msgspec.to_builtins(ahead_of_outcomes(self._reader.ledger, pointer.champion)),
         }
 
     def _challenger(self, controller: Controller) -> dict[str, Any] | None:
@@ -134,6 +149,7 @@ class StateBoard:
         return {
             "release": pointer.challenger,
             "since": iso(pointer.since_us),
+            "share": pointer.share,
             "pairs": test.pairs,
             "needed": self._system.rollout.pairs,
             "difference": test.difference if test.pairs else None,
@@ -158,8 +174,34 @@ class StateBoard:
             series["baseline"].append(None)
         return series
 
+    def _latest_slices(self) -> dict[str, Any] | None:
+        """Read from the log now and then only: whoever looks at slices is in no hurry."""
+        ledger = self._reader.ledger
+        if len(ledger.account) and time.monotonic() - self._sliced > SLICE_S:
+            self._slices = latest_slices(self._log, ledger, self._system.monitor)
+            self._sliced = time.monotonic()
+        return None if self._slices is None else msgspec.to_builtins(self._slices)
+
     def _drift(self) -> dict[str, Any]:
-        if self._reader.drift is None:
-            return {"columns": [], "psi": [], "missing": [], "unseen": [], "threshold": 0.2, "score_psi": None}
-        report: dict[str, Any] = msgspec.to_builtins(self._reader.drift.report())
-        return report
+        every = duration_text(self._system.monitor.false_alarm_us)
+        return {"columns": [], "false_alarm_every": every, **(drift_state(self._reader.drift) or {})}
+
+
+def _answered_by(account: Account, release: str) -> Account:
+    """What of the account one release answered."""
+    mine = [place for place, scored in enumerate(account.scored) if scored.release == release]
+    return Account(
+        [account.event_seq[place] for place in mine],
+        [account.at_us[place] for place in mine],
+        [account.outcome[place] for place in mine],
+        [account.scored[place] for place in mine],
+    )
+
+
+def drift_state(watch: DriftWatch) -> dict[str, Any] | None:
+    """The monitor's report with its findings, for `status` and the console; None while no release is followed."""
+    if watch.monitor is None or watch.release is None:
+        return None
+    name, report = watch.release.name, watch.monitor.report()
+    findings = findings_of((name, alarm) for alarm in report.alarms)
+    return {**msgspec.to_builtins(report), "findings": msgspec.to_builtins(findings)}

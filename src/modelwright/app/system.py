@@ -1,5 +1,6 @@
 """The public `System`: the declaration with its verbs. Each is the command of the same name, without the terminal."""
 
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -26,12 +27,12 @@ class System(Declaration):
 
         return train(self)
 
-    def rehearse(self, *, start: float | None = None) -> Any:
+    def rehearse(self, *, start: float | None = None, inject: Sequence[str] = ()) -> Any:
         """Backtest the whole system on its history, from that share of the events on (by default a fifth, or more where
-        outcomes come late); returns the figures."""
+        outcomes come late), and again with each of some faults, such as "missing:amount"; returns the figures."""
         from modelwright.app.commands.rehearse import rehearse
 
-        return rehearse(self, start=start)
+        return rehearse(self, start=start, inject=inject)
 
     def predict(self, given: str | Path, out: str | Path) -> Any:
         """Score a file of events with the champion."""
@@ -39,17 +40,20 @@ class System(Declaration):
 
         return predict(self, Path(given), Path(out))
 
-    def run(self, *, host: str = "127.0.0.1", port: int = 8000) -> Any:
-        """Serve, monitor, retrain and roll out until stopped."""
+    def run(self, *, host: str = "127.0.0.1", port: int = 8000, stream: str = "") -> Any:
+        """Serve, monitor, retrain and roll out until stopped; `stream` is where events come from besides HTTP."""
         from modelwright.app.commands.run import RunOptions, run
 
-        return run(self, RunOptions(host=host, port=port))
+        return run(self, RunOptions(host=host, port=port, stream=stream))
 
-    def status(self, of: Any = None) -> Any:
-        """What is live and how well; `of` the last "rehearsal" or "replay" instead of the running system."""
+    def status(self, of: Any = None, since: Any = None) -> Any:
+        """What is live and how well; `of` the last "rehearsal" or "replay" instead of the running system.
+
+        `since` a duration, such as "7d": what happened in that time, whether it is good now, and what wants a person.
+        """
         from modelwright.app.commands.status import status
 
-        return status(self, of)
+        return status(self, of, since)
 
     def parity(self, of: Any = None, since: Any = None) -> Any:
         """What live predictions were served with, against what is recomputed from the log; `of` the last "replay" instead.
@@ -59,6 +63,37 @@ class System(Declaration):
         from modelwright.app.commands.parity import parity
 
         return parity(self, of, since)
+
+    def try_alerts(self) -> Any:
+        """Send a test message to every declared receiver; returns what became of each."""
+        from modelwright.app.commands.alerts import try_alerts
+
+        return try_alerts(self)
+
+    def approve(self, why: str, *, who: str | None = None, release: str | None = None) -> Any:
+        """Make the challenger, or another registered release, the champion; returns the journal's row."""
+        return self._decide("approve", why, who, release)
+
+    def reject(self, why: str, *, who: str | None = None) -> Any:
+        """Send the challenger home; returns the journal's row."""
+        return self._decide("reject", why, who)
+
+    def rollback(self, why: str, *, who: str | None = None) -> Any:
+        """Let the release before the champion answer again; returns the journal's row."""
+        return self._decide("rollback", why, who)
+
+    def pause(self, why: str, *, who: str | None = None) -> Any:
+        """Train and promote nothing until `resume`; returns the journal's row."""
+        return self._decide("pause", why, who)
+
+    def resume(self, why: str, *, who: str | None = None) -> Any:
+        """Let the loop decide again; returns the journal's row."""
+        return self._decide("resume", why, who)
+
+    def _decide(self, decision: Any, why: str, who: str | None, release: str | None = None) -> Any:
+        from modelwright.app.commands.decide import decide
+
+        return decide(self, decision, why, who, release)
 
     def journal(self, of: Any = None) -> Any:
         """Every decision so far; `of` the last "rehearsal" or "replay" instead of the running system."""

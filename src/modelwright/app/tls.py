@@ -20,12 +20,13 @@ class CertificateFiles(msgspec.Struct, frozen=True):
 
 
 class Certificate:
-    """What new connections are met with."""
+    """What new connections are met with: those of HTTP (`context`) and those of gRPC (`h2`)."""
 
     def __init__(self, files: CertificateFiles) -> None:
         self._files = files
         self._seen = self._state()
-        self.context = _read(files)
+        self.context = _read(files, "http/1.1")
+        self.h2 = _read(files, "h2")
 
     def look(self) -> None:
         """Take what the files hold now, where it has changed; what cannot be taken is told, and the old one goes on."""
@@ -34,8 +35,9 @@ class Certificate:
             return
         self._seen = state
         try:
-            _read(self._files)  # half of a pair must not reach the one that is in use
-            self.context.load_cert_chain(self._files.chain, self._files.key)
+            _read(self._files, "h2")  # half of a pair must not reach the one that is in use
+            for context in (self.context, self.h2):
+                context.load_cert_chain(self._files.chain, self._files.key)
         except (UsageError, OSError) as error:
             print(f"modelwright: {error}; the certificate before it stays in use", file=sys.stderr, flush=True)
 
@@ -51,8 +53,8 @@ def _stat(path: Path) -> tuple[int, int, int] | None:
     return found.st_mtime_ns, found.st_ino, found.st_size
 
 
-def _read(files: CertificateFiles) -> ssl.SSLContext:
-    """TLS 1.2 and later with these files; UsageError naming the file that does not serve."""
+def _read(files: CertificateFiles, protocol: str) -> ssl.SSLContext:
+    """TLS 1.2 and later with these files for one protocol; UsageError naming the file that does not serve."""
     for option, name in (("--tls-cert", files.chain), ("--tls-key", files.key)):
         try:
             Path(name).read_bytes()
@@ -60,7 +62,7 @@ def _read(files: CertificateFiles) -> ssl.SSLContext:
             raise UsageError(f"{option} {name}: cannot be read ({(error.strerror or str(error)).lower()})") from None
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
     context.minimum_version = ssl.TLSVersion.TLSv1_2
-    context.set_alpn_protocols(["http/1.1"])
+    context.set_alpn_protocols([protocol])
     try:
         context.load_cert_chain(files.chain, files.key, password=_no_password)
     except ssl.SSLError as error:

@@ -6,7 +6,8 @@ from collections.abc import Iterable
 from importlib import metadata
 from typing import Any
 
-from modelwright.control.controller import to_us_text
+from modelwright.control.declaration import describe_model
+from modelwright.control.occasions import to_us_text
 from modelwright.lake.journal import JournalRow
 from modelwright.lake.workspace import Workspace
 from modelwright.release.folder import read_manifest
@@ -43,6 +44,10 @@ def git_commit(system: System) -> str:
 def _run(system: System, workspace: Workspace, row: JournalRow, commit: str) -> TrackedRun:
     assert row.release is not None
     manifest = read_manifest(workspace.releases / row.release)
+    chosen = next(
+        (one for one in manifest.chosen_from if (one.model, one.past) == (manifest.model, manifest.trained_on)),
+        None,
+    )
     return TrackedRun(
         experiment=system.name,
         name=row.release,
@@ -52,9 +57,15 @@ def _run(system: System, workspace: Workspace, row: JournalRow, commit: str) -> 
             "model": manifest.model,
             "inputs": str(len(manifest.inputs)),
             "seed": str(system.seed),
-            **_params(system.model),
+            "trained_on": manifest.trained_on,
+            **{f"tuned.{name}": value for name, value in (chosen.parameters if chosen else {}).items()},
+            **_params(next((one for one in system.models if describe_model(one) == manifest.model), None)),
         },
         metrics={name: value for name, value in manifest.metrics.items() if value is not None},
+        trials={
+            f"tuning.{place}" if place else "tuning": one.trials
+            for place, one in enumerate(one for one in manifest.chosen_from if one.trials)
+        },
         tags={
             "modelwright.release": row.release,
             "modelwright.runtime": manifest.runtime,

@@ -36,6 +36,7 @@ class Order(msgspec.Struct, tag="train"):
     now_us: int
     number: int
     champion: str | None
+    change_us: int
 
 
 class ParityOrder(msgspec.Struct, tag="parity"):
@@ -83,9 +84,9 @@ class TrainerProcess:
                 replies.put(line)
         replies.put(b"")
 
-    def train(self, kind: Kind, now_us: int, number: int, champion: str | None) -> Trained:
+    def train(self, kind: Kind, now_us: int, number: int, champion: str | None, change_us: int) -> Trained:
         """Have one trained; TrainingError also where the child died, which the next order starts anew."""
-        reply = self._ask(Order(kind, now_us, number, champion))
+        reply = self._ask(Order(kind, now_us, number, champion, change_us))
         if reply.trained is None:
             raise TrainingError(reply.error)
         return reply.trained
@@ -152,9 +153,11 @@ def main(system_path: str, root: str) -> int:
             if isinstance(order, ParityOrder):
                 reply = Reply(parity=check_parity(log, order.after, order.upto))
             else:
-                with workspace.exclusive("training"):
+                with workspace.awaited("training"):  # `train`, or what a run that was killed has left behind
                     trainer = InProcessTrainer(system, read_material(log, system), workspace.releases)
-                    reply = Reply(trainer.train(order.kind, order.now_us, order.number, order.champion))
+                    reply = Reply(
+                        trainer.train(order.kind, order.now_us, order.number, order.champion, order.change_us)
+                    )
         except ModelwrightError as error:
             reply = Reply(error=str(error))
         except Exception as error:

@@ -29,6 +29,11 @@ def workspace_of(system: System) -> Workspace:
     return Workspace(moved() or system.home / FOLDER)
 
 
+def workspace_beside(file: Path) -> Workspace:
+    """The same of a system file that is not read."""
+    return Workspace(moved() or file.parent / FOLDER)
+
+
 def trial_of(system: System, kind: Trial) -> Workspace:
     """The folder of the last rehearsal or replay, inside the system's own: neither touches the system's log."""
     return Workspace(workspace_of(system).root / kind)

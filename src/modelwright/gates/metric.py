@@ -7,7 +7,7 @@ import msgspec
 from modelwright.core.errors import DeclarationError
 from modelwright.spec.gate import Trial, Verdict
 from modelwright.spec.label import LabelSpec
-from modelwright.spec.metric import metric_named
+from modelwright.spec.metric import METRICS, metric_named
 
 
 class MetricGate(msgspec.Struct, frozen=True, kw_only=True):
@@ -48,4 +48,8 @@ def metric(name: str, *, at_least: float | None = None, at_most: float | None = 
     bound = at_least if at_least is not None else at_most
     if not isinstance(bound, (int, float)) or isinstance(bound, bool) or math.isnan(bound):
         raise DeclarationError(f"gate.metric({name!r}): the bound {bound!r} is no number")
+    known = METRICS.get(name) if isinstance(name, str) else None
+    if known is not None and not known.lowest <= bound <= known.highest:
+        between = f"from {known.lowest:g} to {known.highest:g}".replace("from -inf ", "").replace("to inf", "up")
+        raise DeclarationError(f"gate.metric({name!r}): the bound {bound!r} says nothing, since {name} goes {between}")
     return MetricGate(metric=name, at_least=at_least, at_most=at_most)

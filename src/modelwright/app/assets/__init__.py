@@ -39,17 +39,18 @@ def assemble(template: str, *, scripts: Sequence[str], data: Any, slots: Mapping
     """One self-contained HTML page.
 
     `template` and `scripts` name files of this folder; scripts share one scope, in the order given. `data` becomes the JSON
-    element `#data`. `slots` are finished HTML, escaped by the caller. `connect` is the policy's `connect-src`: "'none'" or
-    "'self'".
+    element `#data`. `slots` are finished HTML, escaped by the caller; every page has a `title`. `connect` is the policy's
+    `connect-src`: "'none'" or "'self'".
     """
-    style = read_asset("style.css")
+    style, wordmark = read_asset("style.css"), read_asset("wordmark.html").strip()
     script = '"use strict";\n{\n' + "\n".join(read_asset(name) for name in scripts) + "\n}\n"
     policy = (
         f"default-src 'none'; style-src '{_source_hash(style)}'; script-src '{_source_hash(script)}'; img-src data:; "
         f"connect-src {connect}; base-uri 'none'; form-action 'none'"
     )
+    head = Template(read_asset("head.html")).substitute(title=slots["title"], style=style, policy=policy).strip()
     return Template(read_asset(template)).substitute(
-        slots, style=style, script=script, policy=policy, data=json_block(data)
+        slots, head=head, wordmark=wordmark, script=script, data=json_block(data)
     )
 
 

@@ -10,6 +10,7 @@ const PHASES = [
   ["serving", "Serving"],
   ["training", "Training"],
   ["shadow", "Shadow"],
+  ["canary", "Canary"],
   ["done", "Done"],
 ];
 const part = (id) => document.getElementById(id);
@@ -19,6 +20,8 @@ const heard = new Map();
 const liveJournal = journal(part("journal-list"));
 const liveChart = timeline(part("chart"));
 let heardAt = null;
+let looked = null;
+let span = null;
 
 // Draws a part only when its data differs from what is on screen, so that hovering, focus and selection survive.
 function redraw(name, data, draw) {
@@ -126,6 +129,39 @@ function showFacts({ counts, requests_per_second, journal_rows, parity, now }) {
   );
 }
 
+// Since when somebody was away: of a live system this browser's last look; in a replay time is the data's, so nobody was.
+function showLookback({ digests, system, mode, metric }) {
+  const known = digests?.["7d"];
+  part("lookback").hidden = !known;
+  if (!known) return;
+  if (span === null) {
+    looked = mode === "live" ? lastLook(system.name) : null;
+    span = mode === "live" ? spanSince(looked) : "30d";
+  }
+  redraw("lookback", [digests, span], () => {
+    const away = looked !== null && Date.now() - looked > AWAY_MS;
+    say("lookback-title", away ? `Since you were here, ${minute(looked)}` : "While you were away");
+    part("lookback-spans").replaceChildren(
+      ...LOOKBACK_SPANS.map(([name, label]) =>
+        el(
+          "button",
+          {
+            type: "button",
+            class: "chip",
+            "aria-pressed": String(name === span),
+            onclick: () => {
+              span = name;
+              showLookback({ digests, system, mode, metric });
+            },
+          },
+          label,
+        ),
+      ),
+    );
+    lookback(part("lookback-body"), digests[span], metric, liveJournal.open, away ? looked : null);
+  });
+}
+
 function pairs(rows) {
   return el(
     "dl",
@@ -158,8 +194,14 @@ function showChampion(champion, metric) {
           : "–",
       ],
       ["Live since", minute(when(champion.since))],
+      ...(champion.estimate ? [["Accuracy estimated before outcomes came", estimateText(champion.estimate)]] : []),
     ]),
   );
+}
+
+function estimateText({ value, low, high, rows }) {
+  const share = (part) => figure(part, "accuracy");
+  return `${share(value)} (${share(low)} to ${share(high)}), of ${count(rows)} answers`;
 }
 
 function showChallenger(challenger, metric) {
@@ -177,14 +219,14 @@ function showChallenger(challenger, metric) {
       "p",
       { class: "card-title" },
       el("strong", {}, challenger.release),
-      el("span", { class: "pill shadow_started" }, "in shadow"),
+      el("span", { class: "pill shadow_started" }, challenger.share ? `answers ${figure(challenger.share, "accuracy")}` : "in shadow"),
     ),
     evidenceMeter(challenger, metric.name),
     pairs([
       ["Difference from the champion", difference(challenger.difference, metric.name)],
       ["Surely no worse than", difference(challenger.lower, metric.name)],
       ["Has to be above", difference(isNumber(challenger.margin) ? -challenger.margin : null, metric.name)],
-      ["In shadow since", minute(when(challenger.since))],
+      [challenger.share ? "At this share since" : "In shadow since", minute(when(challenger.since))],
     ]),
     progress(done, "Pairs"),
     el("p", { class: "note" }, `${count(challenger.pairs)} of at least ${count(challenger.needed)} paired outcomes`),
@@ -213,18 +255,24 @@ function show(state) {
       open: liveJournal.open,
     });
   });
+  showLookback(state);
   redraw("champion", [state.champion, metric], () => showChampion(state.champion, metric));
   redraw("challenger", [state.challenger, metric], () => showChallenger(state.challenger, metric));
   redraw("drift", state.drift, () => {
     const { drift } = state;
+    const watched = Boolean(drift?.columns.length);
+    driftFindings(part("drift-findings"), drift);
+    part("drift-findings").hidden = !watched;
     driftBars(part("drift-bars"), drift ?? {});
     say(
       "drift-note",
-      drift
-        ? `Requests against what the champion was trained on; from ${drift.threshold} it counts.${isNumber(drift.score_psi) ? ` Its own scores moved by ${fixed(drift.score_psi, 3)}.` : ""}`
+      watched
+        ? `Requests against what the champion was trained on${falseAlarms(drift)}${isNumber(drift.score_psi) ? ` Its own scores moved by ${fixed(drift.score_psi, 3)}.` : ""}`
         : "",
     );
   });
+  redraw("slices", state.slices, () => slicesTable(part("slices-table"), state.slices));
+  redraw("quality", state.quality, () => qualityTable(part("quality-table"), state.quality ?? []));
   redraw("journal", [decisions.length, decisions[0]?.seq], () => liveJournal.update(decisions));
   say(
     "journal-note",

@@ -1,12 +1,12 @@
-// Drift as a table of tinted cells: a row for each column of the event, a cell for each month, worst columns first.
+// How far columns moved, as a table of tinted cells: a row for each column of the event, a cell for each period, those that
+// matter most to the model first.
 
 const HEAT_ROWS = 20;
 
-function heatmap(host, { at, columns, values, threshold }) {
+function heatmap(host, { at, columns, values, threshold, importance }) {
   if (!columns.length || !at.length)
     return host.replaceChildren(el("p", { class: "empty" }, "No column was watched for drift."));
-  const worst = (index) => Math.max(-1, ...values[index].filter(isNumber));
-  const order = columns.map((_, index) => index).sort((a, b) => worst(b) - worst(a));
+  const order = columns.map((_, index) => index).sort((a, b) => importance[b] - importance[a]);
   const draw = (limit) => {
     const cells = [];
     const head = el(
@@ -34,7 +34,7 @@ function heatmap(host, { at, columns, values, threshold }) {
             el(
               "span",
               { class: "unseen" },
-              isNumber(value) ? `${fixed(value, 3)}${over ? ", drift" : ""}` : "no figure",
+              isNumber(value) ? `${fixed(value, 3)}${over ? ", large" : ""}` : "no figure",
             ),
           );
           if (isNumber(value))
@@ -43,7 +43,7 @@ function heatmap(host, { at, columns, values, threshold }) {
             tipTitle(columns[index], month(when(instant))),
             tipRows([
               ["Stability index", isNumber(value) ? fixed(value, 3) : "–", "sum"],
-              ["Counts as drift from", String(threshold)],
+              ["Importance to the first model", `${fixed(100 * importance[index], 0)}%`],
             ]),
           ]);
           cells.push(cell);
@@ -84,6 +84,6 @@ function heatKey(threshold) {
     "stable",
     el("span", {}, steps),
     `${fixed(2.5 * threshold, 1)} or more`,
-    el("em", {}, el("b"), `drift (from ${threshold})`),
+    el("em", {}, el("b"), `a large shift (from ${threshold})`),
   );
 }

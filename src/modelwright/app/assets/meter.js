@@ -68,23 +68,29 @@ function sparkline(values) {
   );
 }
 
-// One bar a column against the drift threshold, worst first, with what was missing or never seen before.
-function driftBars(host, { columns = [], psi = [], missing = [], unseen = [], threshold }) {
+// One bar a column, those that matter most to the model first, with what was missing or never seen before. Red: an alarm
+// has named it. The bar is its size only: how sure a change is, the findings say.
+function driftBars(
+  host,
+  { columns = [], psi = [], missing = [], unseen = [], importance = [], findings = [], threshold },
+) {
   if (!columns.length)
     return host.replaceChildren(el("p", { class: "empty" }, "Not enough requests yet to compare with training."));
   const share = (value) => (isNumber(value) && value > 0 ? `${fixed(100 * value, value < 0.1 ? 1 : 0)}%` : "–");
+  const named = new Set(findings.map((finding) => finding.name));
   const order = columns
     .map((_, index) => index)
-    .sort((a, b) => (psi[b] ?? -1) - (psi[a] ?? -1))
+    .sort((a, b) => (importance[b] ?? 0) - (importance[a] ?? 0))
     .slice(0, 24);
   const rows = order.map((index) => {
     const value = psi[index];
-    const bar = el("i", { class: isNumber(value) && value >= threshold ? "over" : "" });
+    const bar = el("i", { class: named.has(columns[index]) ? "over" : "" });
     bar.style.width = `${isNumber(value) ? Math.min(100, (100 * value) / (2 * threshold)) : 0}%`;
     return el(
       "tr",
       {},
       el("th", { scope: "row" }, columns[index]),
+      el("td", { class: "number" }, share(importance[index])),
       el("td", { class: "bar" }, el("span", {}, bar)),
       el("td", { class: "number" }, isNumber(value) ? fixed(value, 3) : "–"),
       el("td", { class: "number" }, share(missing[index])),
@@ -101,8 +107,8 @@ function driftBars(host, { columns = [], psi = [], missing = [], unseen = [], th
         el(
           "tr",
           {},
-          ["Column", "Shift", "Index", "Missing", "Unseen"].map((title, index) =>
-            el("th", { scope: "col", class: index > 1 ? "number" : "" }, title),
+          ["Column", "Importance", "Shift", "Index", "Missing", "Unseen"].map((title) =>
+            el("th", { scope: "col", class: ["Column", "Shift"].includes(title) ? "" : "number" }, title),
           ),
         ),
       ),

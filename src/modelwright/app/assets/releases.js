@@ -18,7 +18,7 @@ function releasesTable(host, releases, metric) {
         count(release.predictions),
         served(release),
         [
-          el("span", { class: `pill ${release.verdict}` }, release.verdict),
+          el("span", { class: `pill ${release.verdict.replace(" ", "_")}` }, release.verdict),
           release.reason ? el("small", {}, release.reason) : null,
         ],
       ];

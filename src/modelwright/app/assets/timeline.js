@@ -17,7 +17,7 @@ const LINES = [
 ];
 
 // Keeps a timeline in `host`; the returned function draws new data: {metric, series, decisions, partial,
-// releases, from, to, open}. `series.until`, where there is one, is how far outcomes are known. `partial` says that older decisions are left out; `open(seq)` is called when one is picked.
+// releases, estimates, from, to, open}. `series.until`, where there is one, is how far outcomes are known. `partial` says that older decisions are left out; `open(seq)` is called when one is picked.
 function timeline(host) {
   const hidden = new Set(["baseline"]);
   let data = null;
@@ -54,6 +54,7 @@ function timeline(host) {
       .filter(([name]) => shown.has(name))
       .map(([name, label]) => toggle(name, label));
     if (shown.has("raw")) keys.push(toggle("raw", "Unsmoothed"));
+    if (shown.has("estimate")) keys.push(toggle("estimate", "Estimated before outcomes came"));
     return el("div", { class: "legend", role: "group", "aria-label": "Lines shown" }, keys);
   };
 
@@ -74,6 +75,8 @@ function drawTimeline(data, width, hidden) {
   const smoothed = Object.fromEntries(LINES.map(([name]) => [name, smooth(raw[name], series.n)]));
   const shown = new Set(LINES.map(([name]) => name).filter((name) => raw[name].some(isNumber)));
   if (at.length >= 12 && shown.size) shown.add("raw");
+  const estimates = data.estimates ?? [];
+  if (estimates.length) shown.add("estimate");
   const drawnLines = LINES.filter(([name]) => shown.has(name) && !hidden.has(name));
   const steered = drawnLines.length ? drawnLines : LINES;
   const range = valueRange(
@@ -84,7 +87,7 @@ function drawTimeline(data, width, hidden) {
   if (!range || !at.length)
     return {
       shown,
-      node: el("p", { class: "empty" }, "No outcome has come back yet, so there is nothing to compare."),
+      node: el("p", { class: "empty" }, "No outcome has come back yet, or all are of one kind, so there is nothing to compare."),
     };
 
   const wide = width >= 720;
@@ -140,6 +143,7 @@ function drawTimeline(data, width, hidden) {
     for (const [name] of drawnLines.filter(([name]) => name !== "baseline"))
       plot.append(svg("path", { class: `line raw ${name}`, d: linePath(xs, raw[name], y) }));
   }
+  if (estimates.length && !hidden.has("estimate")) drawEstimates(plot, { estimates, to, x, y });
   for (const [name] of drawnLines) {
     plot.append(svg("path", { class: `line ${name}`, d: linePath(xs, smoothed[name], y) }));
     smoothed[name].forEach((value, index) => {
@@ -168,6 +172,18 @@ function drawTimeline(data, width, hidden) {
   });
   drawLanes(node, { lanes, box, x, rowHeight, wide, data, to });
   return { shown, node };
+}
+
+// What could be said of each period as it began: a bar as long as the period, in the interval it was given.
+function drawEstimates(plot, { estimates, to, x, y }) {
+  estimates.forEach(({ at, value, low, high }, index) => {
+    const begin = x(when(at));
+    const end = x(estimates[index + 1] ? when(estimates[index + 1].at) : to);
+    plot.append(
+      svg("rect", { class: "estimate", x: begin, width: Math.max(0, end - begin), y: y(high), height: y(low) - y(high) }),
+      svg("line", { class: "estimate", x1: begin, x2: end, y1: y(value), y2: y(value) }),
+    );
+  });
 }
 
 function drawAxes(node, { box, range, metric, x, y, from, to, width }) {

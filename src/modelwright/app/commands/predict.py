@@ -1,4 +1,5 @@
-"""`modelwright predict system.py IN OUT`: score a file of events with the champion, batch by batch.
+"""`modelwright predict system.py IN OUT`: score a file of events with the champion, batch by batch; with a release's folder in
+place of the system's file, with that release, which needs nothing of what trained it.
 
 Each row is predicted as it would be live: its history is the log and the rows of the file before it. Nothing is written
 to the log.
@@ -71,6 +72,39 @@ def predict(system: System, given: Path, out: Path, watcher: Watcher | None = No
     Raises `UsageError` where nothing is live yet or `out` is of another kind, `DataError` for an unreadable file.
     """
     watcher = watcher or Silent()
+    _check_files(given, out)
+    began = time.perf_counter()
+    workspace = workspace_of(system)
+    checked = Checked(given, system.contract)
+    with open_log(system, workspace, readonly=True) as log:
+        champion = log.journal.pointer().champion
+        if champion is None:
+            raise UsageError(f"{system.name} has no champion yet; begin with `modelwright train`")
+        release = open_release(workspace.releases / champion)
+        blocks: Iterable[Block] = ((events, None) for events in checked)
+        if release.manifest.views:
+            watcher.step("reading the events")
+            blocks = _with_features(system, log, release, checked, watcher)
+    return _written(release, checked, blocks, out, watcher, began)
+
+
+def predict_with(folder: Path, given: Path, out: Path, watcher: Watcher | None = None) -> PredictResult:
+    """The same with the release of a folder, wherever that was copied to; its system is neither imported nor read.
+
+    Raises `UsageError` for a release with views, whose history stands in its system's log, `ReleaseError` where it cannot be
+    opened.
+    """
+    watcher = watcher or Silent()
+    _check_files(given, out)
+    began = time.perf_counter()
+    release = open_release(folder)
+    if release.manifest.views:
+        raise UsageError(f"{folder} reads history, which stands in its system's log; give the system's file instead")
+    checked = Checked(given, release.contract)
+    return _written(release, checked, ((events, None) for events in checked), out, watcher, began)
+
+
+def _check_files(given: Path, out: Path) -> None:
     if out.suffix.lower() not in (".csv", ".parquet"):
         raise UsageError(f"{out}: the output is written as .csv or .parquet; choose one by its suffix")
     if out.is_dir() or not out.parent.is_dir():
@@ -79,24 +113,16 @@ def predict(system: System, given: Path, out: Path, watcher: Watcher | None = No
         )
     if out.exists() and given.exists() and out.samefile(given):
         raise UsageError(f"{out} is the file to be scored; write to another one")
-    began = time.perf_counter()
-    workspace = workspace_of(system)
-    with open_log(system, workspace, readonly=True) as log:
-        champion = log.journal.pointer().champion
-        if champion is None:
-            raise UsageError(f"{system.name} has no champion yet; begin with `modelwright train`")
-        release = open_release(workspace.releases / champion)
 
-        checked = Checked(given, system.contract)
-        if release.manifest.views:
-            watcher.step("reading the events")
-            blocks = _with_features(system, log, release, checked, watcher)
-        else:
-            blocks = ((events, None) for events in checked)
+
+def _written(
+    release: Release, checked: "Checked", blocks: Iterable["Block"], out: Path, watcher: Watcher, began: float
+) -> PredictResult:
+    """Score the blocks into the output. `began`: when, by the performance counter."""
     watcher.step("predicting")
     rows = 0
     with Output(out) as output:
-        for table in _scored(system, release, blocks):
+        for table in _scored(release, checked.contract, blocks):
             output.write(table)
             rows += table.num_rows
             watcher.advance(table.num_rows, checked.total)
@@ -127,12 +153,12 @@ class Checked:
     def __init__(self, given: Path, contract: Contract) -> None:
         self.refused = 0
         self.total: int | None = None
+        self.contract = contract
         self._given = given
-        self._contract = contract
 
     def __iter__(self) -> Iterator[pa.Table]:
         read, first = 0, ""
-        for batch in checked_batches(self._given, self._contract, None, digests=False):
+        for batch in checked_batches(self._given, self.contract, None, digests=False):
             self.refused += len(batch.quarantine)
             read += batch.rows
             if batch.quarantine and not first:
@@ -212,26 +238,26 @@ def _with_features(system: System, log: Log, release: Release, checked: Checked,
     return [(events.slice(row, BLOCK), features.slice(row, BLOCK)) for row in range(0, events.num_rows, BLOCK)]
 
 
-def _scored(system: System, release: Release, blocks: Iterable[Block]) -> Iterator[pa.Table]:
+def _scored(release: Release, contract: Contract, blocks: Iterable[Block]) -> Iterator[pa.Table]:
     """The answers of each block, in the blocks' order; the next blocks are read while these are scored."""
     # An estimator in its native form has threads of its own, and is the user's code.
     threads = 1 if release.manifest.runtime == "native" else os.cpu_count() or 1
     with ThreadPoolExecutor(threads) as pool:
         waiting: deque[Future[pa.Table]] = deque()
         for events, features in blocks:
-            waiting.append(pool.submit(_answers, system, release, events, features))
+            waiting.append(pool.submit(_answers, release, contract, events, features))
             if len(waiting) > threads:
                 yield waiting.popleft().result()
         while waiting:
             yield waiting.popleft().result()
 
 
-def _answers(system: System, release: Release, events: pa.Table, features: pa.Table | None) -> pa.Table:
+def _answers(release: Release, contract: Contract, events: pa.Table, features: pa.Table | None) -> pa.Table:
     rows, _ = input_blocks(events, features, [column.name for column in release.manifest.inputs])
     said = release.predict(rows)
     columns: dict[str, Any] = {"id": events["_id"]}
-    if system.contract.time is not None:
-        columns[system.contract.time] = events[system.contract.time].cast(TIMESTAMP)
+    if contract.time is not None:
+        columns[contract.time] = events[contract.time].cast(TIMESTAMP)
     columns["prediction"] = pa.array(said.value)
     if said.score is not None:
         columns["score"] = pa.array(said.score)

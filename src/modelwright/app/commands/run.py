@@ -1,23 +1,27 @@
 """`modelwright run`: the main job. Ingest, train if nothing is live, serve, monitor, retrain, roll out, until stopped.
 
 Three processes: this one decides and shows, one serves, one trains. This one owns the workspace; the others end when it
-does. In a replay the clock is the data's.
+does. In a replay the clock is the data's. A second run of a system waits for the first to end, in whatever way, and goes on.
 """
 
-import signal
-import socket
+import sys
 import time
+from collections.abc import Iterator, Sequence
+from contextlib import AbstractContextManager, ExitStack, contextmanager
 from pathlib import Path
-from types import FrameType
 from typing import Any
 
 import msgspec
 
 from modelwright.app.commands.ingest import into_log, keep_history, source_paths
 from modelwright.app.frozen import frozen_answers
+from modelwright.app.notifiers import Named, notifiers_of
 from modelwright.app.replay import History, play
 from modelwright.app.runner import Runner
-from modelwright.app.server import Front, listen
+from modelwright.app.server import DRAIN_S, Front
+from modelwright.app.sockets import Sockets, listening
+from modelwright.app.stopping import Stopped, Stopping
+from modelwright.app.streams import ENVIRONMENT, declared
 from modelwright.app.terminal import figures, number, terminal
 from modelwright.app.wiring import emptied, open_log, trial_of, workspace_of
 from modelwright.core.clock import Clock, SimulatedClock, SystemClock, iso
@@ -41,7 +45,9 @@ class RunOptions(msgspec.Struct, kw_only=True):
 
     host: str = "127.0.0.1"
     port: int = 8000
+    workers: int = 1
     front: Front = Front()
+    stream: str = ""
     replay: Path | None = None
     start: float | None = None
     once: bool = False
@@ -65,36 +71,69 @@ class RunResult(msgspec.Struct, kw_only=True):
     journal_sha256: str
 
 
-class Stopped(Exception):
-    """Somebody asked the run to end in an orderly way (SIGTERM)."""
-
-
 def run(system: System, options: RunOptions) -> int:
     """Run until Ctrl-C (130), SIGTERM (0), or, with `once`, until the replay is over (0)."""
     if system.path is None:
         raise UsageError("run needs a system file: the training process loads it; call modelwright run system.py")
+    if options.stream and options.replay is not None:
+        raise UsageError(f"a replay plays a file, not a stream; leave out --stream, and {ENVIRONMENT} unset")
+    declared(options.stream, system)  # what is wrong with it is said before anything starts
+    notifiers = notifiers_of(system) if options.replay is None else []  # a replay is history: nobody is told of it
     workspace = workspace_of(system)
-    sock = listen(options.host, options.port)
-    with sock, workspace.exclusive("run"):
-        signal.signal(signal.SIGTERM, _stop)
-        signal.signal(signal.SIGINT, signal.default_int_handler)  # a shell starts background jobs with it ignored
-        try:
-            if options.replay is not None:
-                return _replay(system, trial_of(system, "replay"), sock, options)
-            return _live(system, workspace, sock, options)
-        except Stopped:
-            return 0
+    stopping = Stopping()
+    stopping.listen()
+    try:
+        if options.replay is not None:
+            with _listening(options) as sockets, workspace.exclusive("run"):
+                return _replay(system, trial_of(system, "replay"), sockets, options, stopping)
+        with _alone(workspace, options) as sockets:
+            return _live(system, workspace, sockets, options, notifiers, stopping)
+    except Stopped:
+        return 0
 
 
-def _stop(number: int, frame: FrameType | None) -> None:
-    raise Stopped
+@contextmanager
+def _alone(workspace: Workspace, options: RunOptions) -> Iterator[list[Sockets]]:
+    """The sockets, and the role of the one that runs the system: as soon as nobody else does. A port that is taken is told
+    before anything is done, but where it is waited for."""
+    with ExitStack() as held:
+        if workspace.holder("run") is None:
+            sockets = held.enter_context(_listening(options))
+            if held.enter_context(workspace.attempt("run")):
+                yield sockets
+                return
+            held.close()  # another was quicker: nobody may connect to what does not answer
+        held.enter_context(workspace.awaited("run", _standing_by))
+        # What a killed run has left behind answers its last requests before it lets go of the port.
+        yield held.enter_context(_listening(options, DRAIN_S + 5.0))
 
 
-def _live(system: System, workspace: Workspace, sock: socket.socket, options: RunOptions) -> int:
+def _listening(options: RunOptions, patience_s: float = 0.0) -> AbstractContextManager[list[Sockets]]:
+    return listening(options.host, options.port, options.front.grpc_port, options.workers, patience_s=patience_s)
+
+
+def _standing_by(holder: str) -> None:
+    print(f"modelwright: {holder} runs this system; standing by, to go on where it ends", file=sys.stderr, flush=True)
+
+
+def _live(
+    system: System, workspace: Workspace, sockets: Sequence[Sockets], options: RunOptions, notifiers: Sequence[Named],
+    stopping: Stopping,
+) -> int:  # fmt: skip
     clock = SystemClock()
     log = _open(system, workspace, clock)
     console = terminal(quiet=options.json)
-    with Runner(system, log, clock, sock, console, front=options.front, mode="live") as runner:
+    with Runner(
+        system,
+        log,
+        clock,
+        sockets,
+        console,
+        front=options.front,
+        mode="live",
+        stream=options.stream,
+        notifiers=notifiers,
+    ) as runner:
         _tell_address(runner, options)
         if system.source is not None or system.history:
             runner.say("starting", "reading the source")
@@ -118,11 +157,16 @@ def _live(system: System, workspace: Workspace, sock: socket.socket, options: Ru
                 elif now_us >= next_us:
                     runner.decide(now_us)
                     next_us = (now_us // system.check_us + 1) * system.check_us
+                else:
+                    runner.guard(now_us)
             runner.idle()
+            stopping.heed()
             time.sleep(IDLE_S)
 
 
-def _replay(system: System, workspace: Workspace, sock: socket.socket, options: RunOptions) -> int:
+def _replay(
+    system: System, workspace: Workspace, sockets: Sequence[Sockets], options: RunOptions, stopping: Stopping
+) -> int:
     assert options.replay is not None
     began = time.monotonic()
     emptied(workspace)
@@ -131,7 +175,7 @@ def _replay(system: System, workspace: Workspace, sock: socket.socket, options: 
     clock = SimulatedClock(int(history.at_us[history.start]))
     log = _open(system, workspace, clock)
     with Runner(
-        system, log, clock, sock, console, front=options.front, mode="replay", on_event=lambda row: note(row)
+        system, log, clock, sockets, console, front=options.front, mode="replay", on_event=lambda row: note(row)
     ) as runner:
         frozen: dict[str, Any] = {}
 
@@ -139,6 +183,7 @@ def _replay(system: System, workspace: Workspace, sock: socket.socket, options: 
             if row.id in frozen:
                 runner.board.frozen_said[row.seq] = frozen[row.id]
 
+        runner.reader.quality.until_us = int(history.at_us[-1])
         _tell_address(runner, options)
         runner.say("starting", f"{history.start:,} events given, {len(history) - history.start:,} to replay")
         history.give(log)
@@ -162,6 +207,7 @@ def _replay(system: System, workspace: Workspace, sock: socket.socket, options: 
             }
             runner.decide(now_us)
             runner.idle()
+            stopping.heed()
 
         def late() -> bool:
             return options.seconds is not None and time.monotonic() - began > options.seconds
@@ -181,13 +227,15 @@ def _replay(system: System, workspace: Workspace, sock: socket.socket, options: 
         while True:
             runner.look()
             runner.idle()
+            stopping.heed()
             time.sleep(IDLE_S)
 
 
 def _tell_address(runner: Runner, options: RunOptions) -> None:
     """With --json a run that goes on says where it listens; one that ends by itself prints its figures instead."""
     if options.json and not options.once:
-        print(msgspec.json.encode({"address": runner.server.address}).decode(), flush=True)
+        said = {"address": runner.server.address, "grpc": runner.server.grpc_address}
+        print(msgspec.json.encode({key: value for key, value in said.items() if value}).decode(), flush=True)
 
 
 def _open(system: System, workspace: Workspace, clock: Clock) -> Log:

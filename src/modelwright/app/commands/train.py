@@ -49,8 +49,12 @@ def train(system: System, progress: Any = lambda step: None, clock: Clock | None
         progress("computing features")
         material = read_material(log, system)
         trainer = InProcessTrainer(system, material, workspace.releases, progress)
-        controller = Controller(system, log.journal, Ledger(system.metric.name, ()), trainer, workspace.releases)
+        ledger = Ledger(system.metric.name, ())
+        ledger.outcomes = log.counts()["outcomes"]  # the loop counts those that come from now on
+        controller = Controller(system, log.journal, ledger, trainer, workspace.releases)
         rows = controller.train_once(clock.now_us())
+        if all(row.kind not in ("trained", "error") for row in rows):  # a first training that was interrupted went on
+            rows = [row for row in log.journal.rows() if row.release == rows[-1].release]
     failed = next((row for row in rows if row.kind == "error"), None)
     if failed is not None:
         raise TrainingError(failed.summary.removeprefix("training failed: "))
@@ -67,13 +71,12 @@ def train(system: System, progress: Any = lambda step: None, clock: Clock | None
         gates=gated.evidence["gates"],
         metrics=trained.evidence["metrics"],
         equivalence=trained.evidence["equivalence"],
-        form=next(form["name"] for form in forms if form["equivalence"] is None or form["equivalence"]["accepted"]),
+        form=next(form["name"] for form in forms if form["equivalence"]["accepted"]),
         forms=forms,
         seconds=seconds,
     )
 
 
 def _forms(tried: list[dict[str, Any]], latencies: dict[str, dict[str, float]]) -> list[dict[str, Any]]:
-    """Every form that was tried and the estimator itself, with what each takes on this machine."""
-    native = {"name": "native", "size": None, "equivalence": None}
-    return [{**figures, **latencies.get(figures["name"], {})} for figures in [*tried, native]]
+    """Every form that was tried, with what each takes on this machine."""
+    return [{**figures, **latencies.get(figures["name"], {})} for figures in tried]
