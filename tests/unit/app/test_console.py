@@ -2,8 +2,6 @@
 
 import json
 import re
-import shutil
-import subprocess
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -12,13 +10,16 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any
 
 import pytest
+from tests.unit.app.browser import CHROMIUM, digest, dom
 
 from modelwright.app.assets import read_asset
 from modelwright.app.console import SCRIPTS, render_console
 
-CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser")
 HOSTILE = "</script><img src=x onerror=alert(1)>"
+
+DIGEST = digest(HOSTILE, seq=7)
 STATE: dict[str, Any] = {
+    "digests": dict.fromkeys(("1d", "7d", "30d"), DIGEST),
     "system": {"name": HOSTILE, "event": "HalfHour", "label": "up", "model": "m", "description": ""},
     "now": "1997-01-01T00:00:00Z",
     "mode": "replay",
@@ -28,7 +29,15 @@ STATE: dict[str, Any] = {
     "metric": {"name": "accuracy", "higher_is_better": True},
     "counts": {"events": 100, "predictions": 90, "outcomes": 80},
     "requests_per_second": 812.3,
-    "champion": {"release": "r1-a", "since": None, "runtime": "onnx", "live": 0.91, "n": 1200, "validation": 0.88},
+    "champion": {
+        "release": "r1-a",
+        "since": None,
+        "runtime": "onnx",
+        "live": 0.91,
+        "n": 1200,
+        "validation": 0.88,
+        "estimate": {"value": 0.892, "low": 0.87, "high": 0.914, "rows": 700},
+    },
     "challenger": {
         "release": "r2-b",
         "since": None,
@@ -48,11 +57,26 @@ STATE: dict[str, Any] = {
         "baseline": [None, None],
     },
     "drift": {
-        "columns": ["transfer"],
-        "psi": [0.4],
-        "missing": [0.0],
-        "unseen": [0.1],
+        "columns": ["transfer", "period"],
+        "psi": [0.4, 0.01],
+        "missing": [0.0, 0.0],
+        "unseen": [0.1, None],
+        "importance": [0.2, 0.8],
         "threshold": 0.2,
+        "false_alarm_every": "12d",
+        "findings": [
+            {
+                "name": "transfer",
+                "release": "r1-a",
+                "importance": 0.2,
+                "noticed": "1996-11-14T11:00:00Z",
+                "since": "1996-11-14T09:00:00Z",
+                "sure": "10,000 times likelier",
+                "log10": 4.0,
+                "size": 0.41,
+                "change": HOSTILE,
+            }
+        ],
         "score_psi": 0.03,
     },
     "parity": {
@@ -76,6 +100,7 @@ STATE: dict[str, Any] = {
     "journal_rows": 123,
 }
 EMPTY: dict[str, Any] = STATE | {
+    "digests": {},
     "mode": "live",
     "phase": "starting",
     "replay": None,
@@ -135,7 +160,7 @@ def test_no_script_can_end_its_own_element() -> None:
 @pytest.mark.skipif(CHROMIUM is None, reason="no Chromium on this machine")
 def test_a_browser_draws_what_the_server_says() -> None:
     with serving([STATE]) as address:
-        drawn = dom(address)
+        drawn = dom(address, 800)
     assert 'data-link="up"' in drawn
     assert ">89.9<" in drawn
     assert ">+5.2<" in drawn
@@ -144,14 +169,55 @@ def test_a_browser_draws_what_the_server_says() -> None:
     assert "The latest 1 of 123 rows" in drawn
     assert 'aria-valuenow="42"' in drawn
     assert ">Equal<" in drawn
+    assert ">90.1% to 92.3%, 336 outcomes<" in drawn
+    assert ">R2 waits for `modelwright approve`<" in drawn
+    assert "and 3 before, in the journal" in drawn
     assert ">over 1,440 answers<" in drawn
+    assert ">89.2% (87.0% to 91.4%), of 700 answers<" in drawn
     assert "<img" not in drawn
+
+
+@pytest.mark.skipif(CHROMIUM is None, reason="no Chromium on this machine")
+@pytest.mark.parametrize(
+    ("hours", "since", "shown"),
+    [("0.1", "While you were away", "1d"), ("50", "Since you were here, ", "7d"), ("900", "", "30d")],
+)
+def test_a_browser_reaches_back_to_when_somebody_last_looked(hours: str, since: str, shown: str) -> None:
+    digests = {span: DIGEST | {"headline": f"this is {span}"} for span in ("1d", "7d", "30d")}
+    live = STATE | {"mode": "live", "digests": digests, "system": STATE["system"] | {"name": "away"}}
+    with serving([live]) as address:
+        drawn = dom(f"{address}looked/{hours}", 1500)
+    assert f">this is {shown}<" in drawn
+    assert since in drawn
+
+
+@pytest.mark.skipif(CHROMIUM is None, reason="no Chromium on this machine")
+def test_a_browser_shows_what_has_drifted_and_columns_by_their_importance() -> None:
+    with serving([STATE]) as address:
+        drawn = dom(address, 800)
+    assert re.search(
+        r"transfer<small>20% of importance</small>.*14 Nov 1996, 09:00<small>noticed 14 Nov 1996, 11:00", drawn
+    )
+    assert ">index 0.41<" in drawn
+    assert ">10,000 times likelier<" in drawn
+    bars = drawn[drawn.index('id="drift-bars"') :]
+    assert bars.index(">period<") < bars.index(">transfer<")
+    assert bars.count('class="over"') == 1
+    assert "trained on; at most one false alarm in 12d is to be expected. Its own scores" in drawn
+
+
+@pytest.mark.skipif(CHROMIUM is None, reason="no Chromium on this machine")
+def test_a_browser_says_where_nothing_has_drifted() -> None:
+    with serving([STATE | {"drift": STATE["drift"] | {"findings": []}}]) as address:
+        drawn = dom(address, 800)
+    assert "No drift was noticed; at most one false alarm in 12d is to be expected." in drawn
+    assert 'class="over"' not in drawn
 
 
 @pytest.mark.skipif(CHROMIUM is None, reason="no Chromium on this machine")
 def test_a_browser_draws_a_system_that_just_started() -> None:
     with serving([EMPTY]) as address:
-        drawn = dom(address)
+        drawn = dom(address, 800)
     assert 'data-link="up"' in drawn
     assert "No release is live yet." in drawn
     assert "No decision yet." in drawn
@@ -164,7 +230,7 @@ def test_a_browser_draws_a_system_that_just_started() -> None:
 )
 def test_a_browser_shows_that_served_features_differ(differ: dict[str, int], said: str) -> None:
     with serving([STATE | {"parity": STATE["parity"] | {"differ": differ}}]) as address:
-        drawn = dom(address)
+        drawn = dom(address, 800)
     assert f">{said}<" in drawn
     assert 'class="wrong"' in drawn
 
@@ -172,14 +238,20 @@ def test_a_browser_shows_that_served_features_differ(differ: dict[str, int], sai
 @pytest.mark.skipif(CHROMIUM is None, reason="no Chromium on this machine")
 def test_the_page_keeps_its_figures_and_asks_again_while_the_server_is_away() -> None:
     with serving([STATE, None]) as address:
-        drawn = dom(address, wait_ms=3000)
+        drawn = dom(address, 3000)
     assert 'data-link="away"' in drawn
     assert "Server away" in drawn
     assert ">89.9<" in drawn
     with serving([STATE, None, STATE | {"self_running": 0.95}]) as address:
-        drawn = dom(address, wait_ms=5000)
+        drawn = dom(address, 5000)
     assert 'data-link="up"' in drawn
     assert ">95.0<" in drawn
+
+
+LOOKED = """<script>
+localStorage.setItem("modelwright.looked.away", String(Date.now() - HOURS * 3600000));
+location = "/";
+</script>"""
 
 
 @contextmanager
@@ -191,6 +263,8 @@ def serving(answers: list[dict[str, Any] | None]) -> Iterator[str]:
         def do_GET(self) -> None:
             if self.path == "/":
                 self._answer(200, "text/html; charset=utf-8", render_console())
+            elif self.path.startswith("/looked/"):  # as if this browser had shown the page so many hours ago
+                self._answer(200, "text/html; charset=utf-8", LOOKED.replace("HOURS", self.path[8:]).encode())
             else:
                 state = left.pop(0) if len(left) > 1 else left[0]
                 self._answer(
@@ -218,10 +292,3 @@ def serving(answers: list[dict[str, Any] | None]) -> Iterator[str]:
         server.shutdown()
         server.server_close()
         thread.join()
-
-
-def dom(address: str, wait_ms: int = 800) -> str:
-    """The document as a browser has it after so many milliseconds of its time, without the page's own sources."""
-    command = [str(CHROMIUM), "--headless", "--no-sandbox", "--disable-gpu", f"--virtual-time-budget={wait_ms}"]
-    run = subprocess.run([*command, "--dump-dom", address], capture_output=True, text=True, timeout=60, check=True)
-    return re.sub(r"<(script|style)\b.*?</\1>", "", run.stdout, flags=re.DOTALL)

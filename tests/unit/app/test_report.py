@@ -3,20 +3,35 @@
 import copy
 import json
 import re
-import shutil
-import subprocess
 from html.parser import HTMLParser
 from pathlib import Path
 from typing import Any
 
 import pytest
+from tests.unit.app.browser import CHROMIUM, digest, dom
 
 from modelwright.app.report import compare, figure, gap, render_report, tell
 
-CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser")
 HOSTILE = '</script><script>alert(1)</script><img src=x onerror="alert(2)">&amp;\u2028'
 ACCURACY = {"name": "accuracy", "higher_is_better": True}
 MAE = {"name": "mae", "higher_is_better": False}
+
+
+DIGEST = digest(HOSTILE, seq=1)
+
+
+TROUBLE = {
+    "what": "freshness", "of": "events", "name": "freshness of events",
+    "since": "1996-11-14T09:00:00Z", "noticed": "1996-11-14T11:00:00Z", "ended": None,
+    "change": "none for 2h; the longest of 800 gaps before was 30m", "sure": "", "size": 4.0,
+}  # fmt: skip
+
+
+FRENCH = {"column": "country", "value": "FR", "rows": 40, "metric": 0.8, "low": 0.7, "high": 0.9}
+SLICES = {
+    "metric": "accuracy", "whole": {"column": "", "value": "", "rows": 400, "metric": 0.9, "low": 0.88, "high": 0.92},
+    "slices": [FRENCH], "worst": FRENCH, "searched": 12,
+}  # fmt: skip
 
 
 def report() -> dict[str, Any]:
@@ -90,7 +105,45 @@ def report() -> dict[str, Any]:
                 "reason": "",
             }
         ],
-        "drift": {"at": ["1996-11-01T00:00:00Z"], "columns": ["transfer"], "values": [[0.4]], "threshold": 0.2},
+        "drift": {
+            "at": ["1996-11-01T00:00:00Z"],
+            "columns": ["transfer", "period"],
+            "values": [[0.4], [0.1]],
+            "threshold": 0.2,
+            "importance": [0.2, 0.8],
+            "findings": [
+                {
+                    "name": "transfer",
+                    "release": "r1-1a2b3c4d",
+                    "importance": 0.2,
+                    "noticed": "1996-11-16T00:00:00Z",
+                    "since": "1996-11-15T12:00:00Z",
+                    "sure": "10,000 times likelier",
+                    "log10": 4.0,
+                    "size": 0.41,
+                    "change": "missing 0.0%, now 12.0%",
+                }
+            ],
+        },
+        "digest": DIGEST,
+        "alerts": {
+            "receivers": ["email ops@example.org", "webhook h"],
+            "sent": [
+                {
+                    "to": ["webhook h"],
+                    "text": f"demand: {HOSTILE}\nSince 1996-11-15 12:00 UTC. Surely.\nWhat the system did: nothing",
+                    "at": "1996-11-16T00:00:00Z",
+                    "kind": "alert",
+                    "what": HOSTILE,
+                }
+            ],
+        },
+        "quality": [TROUBLE],
+        "slices": SLICES,
+        "estimates": [
+            {"at": "1996-11-15T00:00:00Z", "value": 0.9, "low": 0.85, "high": 0.95, "rows": 100, "truth": 0.94},
+            {"at": "1996-11-16T00:00:00Z", "value": 0.8, "low": 0.75, "high": 0.85, "rows": 300, "truth": 0.7},
+        ],
         "journal_ok": True,
     }
 
@@ -196,7 +249,11 @@ def test_extremes_are_told_and_drawn() -> None:
 
     nothing = with_summary(trainings=0, promotions=0, rejections=0)
     nothing["series"] = {name: [] for name in nothing["series"]}
-    nothing.update(decisions=[], releases=[], drift={"at": [], "columns": [], "values": [], "threshold": 0.2})
+    nothing.update(
+        decisions=[],
+        releases=[],
+        drift={"at": [], "columns": [], "values": [], "threshold": 0.2, "importance": [], "findings": []},
+    )
     assert "trained no model" in render_report(nothing)
     assert "No candidate was promoted" in render_report(nothing)
 
@@ -254,7 +311,7 @@ def test_every_part_is_there_once_and_named() -> None:
     for tag, attributes in outline.tags:
         if tag == "section":
             assert attributes["aria-labelledby"] in outline.ids
-    assert {"chart", "releases-table", "drift-map", "journal-list", "tip"} <= set(outline.ids)
+    assert {"chart", "releases-table", "drift-map", "drift-findings", "journal-list", "tip"} <= set(outline.ids)
     assert ("html", {"lang": "en"}) in outline.tags
     assert "modelwright rehearse system.py" in render_report(report())
 
@@ -291,18 +348,23 @@ def test_a_browser_draws_it(tmp_path: Path, name: str) -> None:
     data["system"]["name"] = data["decisions"][0]["summary"] = data["drift"]["columns"][0] = name
     page = tmp_path / "report.html"
     page.write_text(render_report(data), encoding="utf-8")
-    drawn = dom(page.as_uri())
+    drawn = dom(page.as_uri(), 3000)
     assert drawn.count('class="mark promoted"') == 1
     assert drawn.count('class="line self_running"') == 1
     assert 'class="gain"' in drawn
     assert drawn.count('<details class="journal-row"') == 2
     assert 'class="over"' in drawn
+    assert "country: FR" in drawn and "the worst of 12" in drawn
+    assert "freshness of events" in drawn and "not yet" in drawn
     assert "now live" in drawn
+    assert "As it ended" in drawn
+    assert ">90.1% to 92.3%, 336 outcomes<" in drawn
+    assert "would have told email ops@example.org and webhook h this" in drawn
+    assert "<p>Since 1996-11-15 12:00 UTC. Surely.</p>" in drawn
     assert "<img" not in drawn
 
 
-def dom(address: str) -> str:
-    """The document as a browser has it after its scripts ran, without the page's own sources."""
-    command = [str(CHROMIUM), "--headless", "--no-sandbox", "--disable-gpu", "--virtual-time-budget=3000"]
-    run = subprocess.run([*command, "--dump-dom", address], capture_output=True, text=True, timeout=60, check=True)
-    return re.sub(r"<(script|style)\b.*?</\1>", "", run.stdout, flags=re.DOTALL)
+def test_what_was_estimated_is_held_against_what_turned_out():
+    said = "accuracy was estimated at 82.5%; it turned out 76.0%, within the interval in 1 of 2 periods."
+    assert any(note.endswith(said) for note in tell(report()).notes)
+    assert not any("estimated" in note for note in tell(report() | {"estimates": []}).notes)

@@ -7,6 +7,7 @@ import pytest
 
 import modelwright as mw
 from modelwright.control.controller import Controller
+from modelwright.control.declaration import declaration_hash
 from modelwright.control.parity import ParityCheck
 from modelwright.control.trainer import Trained
 from modelwright.core.clock import SimulatedClock
@@ -33,8 +34,10 @@ class ScriptedTrainer:
         self.script: list[str] = []
         self.orders: list[tuple[str, int, int, str | None]] = []
         self.loss = RowLoss(0.2, 0.16, 100)
+        self.declaration = declaration_hash(system)
 
-    def train(self, kind, now_us, number, champion):
+    def train(self, kind, now_us, number, champion, change_us):
+        self.change_us = change_us
         self.orders.append((kind, now_us, number, champion))
         word = "good" if kind == "baseline" or not self.script else self.script.pop(0)
         if word not in ("good", "bad"):
@@ -50,7 +53,13 @@ class ScriptedTrainer:
             number=number,
             passed=passed,
             verdicts=(Verdict(name="accuracy >= 0.7", passed=passed, value=0.8 if passed else 0.5, threshold=0.7),),
-            evidence={"rows": 100, "metrics": {"accuracy": 0.8}, "runtime": "constant", "equivalence": None},
+            evidence={
+                "rows": 100,
+                "declaration": self.declaration,
+                "metrics": {"accuracy": 0.8},
+                "runtime": "constant",
+                "equivalence": None,
+            },
             observed={"seconds": {"total": 1.0}},
         )
 
@@ -67,10 +76,13 @@ class Stage:
         self.releases = releases
         self.events = 0
         self.parity: ParityCheck | None = None
+        self.approved = False
         self.controller = self.new()
 
     def new(self) -> Controller:
-        self.controller = Controller(self.system, self.journal, self.ledger, self.trainer, self.releases, self.parity)
+        self.controller = Controller(
+            self.system, self.journal, self.ledger, self.trainer, self.releases, self.parity, approved=self.approved
+        )
         return self.controller
 
     def outcomes(self, count: int, champion: bool = True, challenger: bool = True) -> None:

@@ -15,6 +15,7 @@ from modelwright.control.material import read_material
 from modelwright.core.errors import ReleaseError, TrainingError
 from modelwright.gates.trial import HeldBackTrial
 from modelwright.training.examples import split_by_time
+from modelwright.training.fit import fit
 
 MODEL = {"sales": "LGBMRegressor(n_estimators=20, num_leaves=7, n_jobs=1, verbose=-1)"}
 HOMEMADE = """
@@ -67,6 +68,81 @@ def test_the_figures_are_those_of_the_folder_that_would_be_served(prepared, name
     assert release.manifest.trained_until_us < split.at_us
     assert candidate.passed
     assert (releases / candidate.name / "card.md").read_text().count(f"| {metric} | {figure:.4f} |") == 1
+
+
+def test_of_several_models_and_pasts_the_best_is_fitted_and_all_are_told(prepared):
+    several = {
+        **homemade(),
+        MODEL["sales"]: f"[Homemade(), {MODEL['sales']}], train_on=[mw.past.all(), mw.past.last('30d')]",
+    }
+    system, material, now_us, releases = prepared("sales", several)
+    candidate = train_candidate(system, material, now_us, 1, releases)
+    tried = candidate.manifest.chosen_from
+    assert [(one.model, one.past) for one in tried][:2] == [
+        ("<Homemade object>", "all history"),
+        ("<Homemade object>", "the last 30d"),
+    ]
+    best = min(tried, key=lambda one: one.value)
+    assert (candidate.manifest.model, candidate.manifest.trained_on) == (best.model, best.past)
+    assert "Homemade" not in best.model
+    assert candidate.evidence()["trained_on"] == best.past
+    card = (releases / candidate.name / "card.md").read_text()
+    assert f"| {best.past} | {best.value:.4f} | {best.folds} |" in card
+    assert f"- learnt from {best.past}" in card
+    again = train_candidate(system, material, now_us, 1, releases)
+    assert again.name == candidate.name
+
+
+def test_a_training_learns_from_what_followed_a_change_and_says_so(prepared):
+    since = {MODEL["sales"]: f"{MODEL['sales']}, train_on=mw.past.since_change()"}
+    system, material, now_us, releases = prepared("sales", since)
+    change_us = int(material.examples.at_us[500])
+    manifest = train_candidate(system, material, now_us, 1, releases, change_us=change_us).manifest
+    assert manifest.trained_on == "since the change at 2024-03-07T22:00, where enough rows follow"
+    assert manifest.trained_from_us >= change_us
+    all_of_it = train_candidate(system, material, now_us, 2, releases).manifest
+    assert all_of_it.trained_on == "all history"
+    assert all_of_it.declaration == manifest.declaration
+
+
+TUNED = "mw.tune(LGBMRegressor(n_estimators=20, n_jobs=1, verbose=-1), SPACE, trials=6)"
+SPACE = "{'num_leaves': mw.space.integer(2, 31, log=True), 'learning_rate': mw.space.real(.01, .5, log=True)}"
+
+
+@pytest.fixture
+def tuned(prepared):
+    pytest.importorskip("optuna", reason="pip install 'modelwright[tune]'")
+    return prepared("sales", {MODEL["sales"]: TUNED.replace("SPACE", SPACE)})
+
+
+def test_a_tuned_model_is_fitted_with_what_was_found_and_the_trials_are_told(tuned):
+    system, material, now_us, releases = tuned
+    candidate = train_candidate(system, material, now_us, 1, releases)
+    (tried,) = candidate.evidence()["chosen_from"]
+    assert len(tried["trials"]) == 7
+    assert tried["value"] == min(tried["trials"]) < tried["trials"][0]
+    assert f"learning_rate={tried['parameters']['learning_rate']}" in candidate.manifest.model
+    assert "7 of 7 trials judged" in (releases / candidate.name / "card.md").read_text()
+    assert not (releases.parent / "studies").exists()
+    assert train_candidate(system, material, now_us, 1, releases).name == candidate.name
+
+
+def test_a_tuning_that_was_killed_goes_on_where_it_was(tuned, monkeypatch):
+    system, material, now_us, releases = tuned
+    name = train_candidate(system, material, now_us, 1, releases).name
+    fits = []
+
+    def counted(*given):
+        fits.append(given)
+        if len(fits) == 11:  # the fourth trial's second fold
+            raise KeyboardInterrupt
+        return fit(*given)
+
+    monkeypatch.setattr("modelwright.control.candidate.fit", counted)
+    with pytest.raises(KeyboardInterrupt):
+        train_candidate(system, material, now_us, 1, releases)
+    assert train_candidate(system, material, now_us, 1, releases).name == name
+    assert len(fits) == 11 + 4 * 3 + 1
 
 
 def test_the_vocabulary_is_the_training_rows(prepared):
@@ -193,7 +269,7 @@ def test_one_class_in_the_tail_leaves_the_metric_undefined_and_the_gate_not_pass
 
 def test_a_model_is_described_the_same_in_every_process(prepared):
     system, *_ = prepared("disputes")
-    said = describe_model(system.model)
+    said = describe_model(system.models[0])
     assert "make_column_selector object>" in said
     assert " at 0x" not in said
     assert "\n" not in said

@@ -2,6 +2,9 @@
 
 import pytest
 
+from modelwright import retrain
+from modelwright.control.declaration import declaration_hash
+from modelwright.control.intervention import Person, pause, resume
 from modelwright.control.rollback import roll_back
 from modelwright.core.clock import iso
 from modelwright.core.errors import TrainingError
@@ -33,7 +36,7 @@ def test_the_first_candidate_becomes_champion_with_the_baseline_behind_it(stage)
     assert [order[0] for order in stage.trainer.orders] == ["baseline", "model"]
     assert rows[-1].summary == "the first candidate passed its gates"
     assert {row.at for row in rows} == {iso(T0)}
-    assert rows[1].observed == {"seconds": {"total": 1.0}}
+    assert rows[1].observed == {"seconds": {"total": 1.0}, "outcomes": 0}
 
 
 def test_where_no_candidate_passes_the_baseline_serves(stage):
@@ -109,7 +112,24 @@ def test_a_failed_training_is_journalled_and_the_champion_stays(begun):
     assert rows[1].summary == "training failed: no memory"
     assert rows[1].release is None
     assert begun.pointed() == (1, None, 0, "idle")
-    assert begun.controller.step(T0 + 10 * DAY + HOUR) == []  # not at once again: the trigger counts from the attempt
+
+
+def test_a_failed_training_is_tried_again_after_a_pause_that_doubles(begun):
+    begun.trainer.script = ["no memory", "no memory", "no memory"]
+    tried = [
+        hour
+        for hour in range(12)
+        if any(row.kind == "trigger" for row in begun.controller.step(T0 + 10 * DAY + hour * HOUR))
+    ]
+    assert tried == [0, 1, 3, 7]  # the fourth one was trained
+    assert begun.pointed() == (1, 5, 0, "shadow")
+
+
+def test_the_pause_after_failed_trainings_has_an_end(begun):
+    begun.trainer.script = ["no memory"] * 40
+    days = [day for day in range(10, 60) if any(row.kind == "trigger" for row in begun.controller.step(T0 + day * DAY))]
+    assert max(later - earlier for earlier, later in zip(days, days[1:], strict=False)) == 7
+    assert days[-1] > 50
 
 
 def test_a_better_challenger_is_promoted_on_evidence(in_shadow):
@@ -130,7 +150,18 @@ def test_a_challenger_as_good_within_the_margin_is_promoted(in_shadow):
         if rows:
             break
     assert [row.kind for row in rows] == ["promoted"]
-    assert rows[0].summary.startswith("not worse by 0.0000 over ")
+    assert rows[0].summary.startswith("not worse by more than 0.05 (difference +0.0000) over ")
+
+
+def test_a_challenger_a_little_worse_within_the_margin_is_not_called_better(in_shadow):
+    for hour in range(1, 200):
+        in_shadow.outcomes(99)
+        in_shadow.outcomes(1, challenger=False)
+        rows = in_shadow.controller.step(T0 + 10 * DAY + hour * HOUR)
+        if rows:
+            break
+    assert [row.kind for row in rows] == ["promoted"]
+    assert rows[0].summary.startswith("not worse by more than 0.05 (difference -0.0")
 
 
 def test_a_worse_challenger_is_rejected_on_evidence(in_shadow):
@@ -272,10 +303,12 @@ def test_a_restart_remembers_when_a_comparison_must_end(in_shadow):
 
 
 def test_a_restart_after_a_failed_training_does_not_train_again_at_once(begun):
-    begun.trainer.script = ["no memory"]
+    begun.trainer.script = ["no memory", "no memory"]
     begun.controller.step(T0 + 10 * DAY)
+    begun.controller.step(T0 + 10 * DAY + HOUR)
     begun.new()
-    assert begun.controller.step(T0 + 11 * DAY) == []
+    assert begun.controller.step(T0 + 10 * DAY + 3 * HOUR - 1) == []
+    assert begun.controller.step(T0 + 10 * DAY + 3 * HOUR)[0].kind == "trigger"
 
 
 def test_a_restart_takes_up_nothing_that_is_decided(in_shadow):
@@ -304,3 +337,77 @@ def test_the_view_for_triggers_counts_from_the_newest_training(begun):
     begun.controller.step(T0 + 10 * DAY)
     assert begun.controller.losses_since_training == 0
     assert begun.controller.now_us == T0 + 10 * DAY
+
+
+def test_a_restart_goes_on_counting_outcomes_from_the_newest_training(stage):
+    stage.system.retrain = (retrain.on_rows(10),)
+    stage.outcomes(3)  # of the history
+    stage.controller.start(T0)
+    stage.outcomes(6)
+    assert stage.new().step(T0 + DAY) == []
+    stage.outcomes(3)
+    assert stage.new().step(T0 + 2 * DAY) == []
+    assert stage.controller.losses_since_training == 9
+    stage.outcomes(1)
+    assert stage.new().step(T0 + 3 * DAY)[0].summary == "retrain: 10 outcomes since the last training"
+
+
+def test_a_training_beside_the_loop_is_the_newest_one(begun):
+    other = type(begun)(begun.system, begun.log, begun.releases)
+    other.trainer.script = ["bad"]
+    other.controller.train_once(T0 + 8 * DAY)
+    assert begun.controller.step(T0 + 10 * DAY) == []  # of the first one it would be time
+    assert begun.controller.trained_us == T0 + 8 * DAY
+    assert begun.controller.step(T0 + 18 * DAY)[0].kind == "trigger"
+
+
+def test_a_candidate_beside_the_loop_waits_where_somebody_decides_at_that_moment(begun, monkeypatch):
+    other = type(begun)(begun.system, begun.log, begun.releases)
+    other.controller.train_once(T0 + 3 * DAY)
+    append = begun.journal.append
+
+    def overtaken(kind, *given, **named):
+        if kind == "shadow_started":
+            monkeypatch.undo()
+            pause(begun.journal, T0 + 3 * DAY, Person(who="anna", why="wait"))
+        return append(kind, *given, **named)
+
+    monkeypatch.setattr(begun.journal, "append", overtaken)
+    assert begun.controller.step(T0 + 4 * DAY) == []
+    resume(begun.journal, T0 + 4 * DAY, Person(who="anna", why="go on"))
+    assert [row.kind for row in begun.controller.step(T0 + 5 * DAY)] == ["shadow_started"]
+
+
+def test_a_trigger_with_a_budget_trains_no_more_than_it_allows_and_says_so_once(stage):
+    stage.system.retrain = (retrain.every("1d", at_most="1/10d"),)
+    stage.controller.start(T0)  # the first candidate counts, the baseline does not
+    assert [row.kind for row in stage.controller.step(T0 + 9 * DAY)] == ["alert"]
+    alert = list(stage.journal.rows())[-1]
+    assert alert.summary == (
+        "no retraining yet: 1d since the last training, but 1 of at most 1 trainings within 10d are made"
+    )
+    assert stage.controller.step(T0 + 9 * DAY + HOUR) == []
+    assert stage.new().step(T0 + 9 * DAY + HOUR) == []  # a restart says nothing again
+    assert stage.controller.step(T0 + 10 * DAY)[0].kind == "trigger"
+
+
+def test_a_trigger_that_cools_down_waits_after_any_training(stage):
+    stage.system.retrain = (retrain.on_rows(10, cool_down="3d"),)
+    stage.controller.start(T0)
+    stage.controller.step(T0)
+    stage.outcomes(10)
+    assert [row.kind for row in stage.controller.step(T0 + 3 * DAY - 1)] == ["alert"]
+    assert stage.controller.step(T0 + 3 * DAY)[0].summary == "retrain: 10 outcomes since the last training"
+
+
+def test_a_changed_declaration_is_trained_once(stage):
+    stage.system.retrain = (retrain.on_change(),)
+    stage.controller.start(T0)
+    assert stage.controller.step(T0 + DAY) == []
+    stage.system.seed += 1
+    stage.trainer.declaration = declaration_hash(stage.system)
+    stage.trainer.script = ["bad"]
+    kinds = [row.kind for row in stage.new().step(T0 + DAY)]  # the changed file is read at a restart
+    assert kinds == ["trigger", "trained", "gated", "rejected"]
+    assert stage.controller.step(T0 + 2 * DAY) == []
+    assert stage.new().step(T0 + 2 * DAY) == []

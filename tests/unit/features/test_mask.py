@@ -26,7 +26,9 @@ MEANT = [
     "a > 1", "a >= 0 and n < 2", "not a > 1", "a != 1", "paid", "not paid", "paid == True", "c == 'DE'", "'DE' != c",
     "c in ['DE', 'IT']", "c not in ('FR',)", "c == d", "c != d", "not c == d", "0 <= a < 3", "n in [0, 1]", "n not in [3]",
     "a + n * 2 > 3", "-a > 0", "a / n > 1", "n / a >= 0", "a in [-1, 2.5]", "(a > 0) + (n > 0) == 1", "c == 'XX' or paid",
-    "a - 1", "n in []", "(1 < 2) and paid", "a == n",
+    "a - 1", "n in []", "(1 < 2) and paid", "a == n", "(1 in [1, 2]) and paid",
+    "n in [0, 1, 2, 4, 5, 6, 7, 8, 9]", "n not in [0, 1, 2, 4, 5, 6, 7, 8, 9]",
+    "c not in ('FR', 'b', 'c', 'd', 'e', 'f', 'g', 'h', 'i')",
 ]  # fmt: skip
 
 

@@ -5,8 +5,9 @@ from datetime import UTC, datetime, timedelta
 import msgspec
 import pytest
 
-from modelwright.core.errors import DataError
+from modelwright.core.errors import DataError, WorkspaceError
 from modelwright.ingest import readers
+from modelwright.ingest.delay import NOTE
 from modelwright.ingest.files import Summary, ingest_files
 from modelwright.spec import agg
 from modelwright.spec.contract import Contract
@@ -207,3 +208,27 @@ def test_a_label_read_from_later_events_has_no_column(bring, label):
         bring(("a.csv", f"pid,at,amount,fraud\na,{AT},1,true\n"), label=ahead)
     _, summary = bring(("b.csv", f"{HEADER}a,{AT},1\n"), label=ahead)
     assert (summary.events, summary.outcomes) == (1, 0)
+
+
+@pytest.mark.parametrize("noted", [True, False])
+def test_outcomes_that_files_told_with_another_delay_are_refused(bring, label, noted):
+    """They are in the log already, and would stay known at the moment of before."""
+    told = ("a.csv", f"pid,at,amount,fraud\na,{AT},1,true\n")
+    log, _ = bring(told)
+    if not noted:  # the log of an earlier version
+        log.journal.note(NOTE, b"")
+    later = msgspec.structs.replace(label, delay_us=7 * 24 * label.delay_us)
+    with pytest.raises(
+        WorkspaceError, match="files told this log's outcomes of fraud with delay 1h, and the label has 7d now"
+    ):
+        bring(told, label=later)
+    assert bring(told)[1].duplicates == 1
+
+
+def test_a_delay_may_change_while_no_file_has_told_an_outcome(bring, label):
+    log, _ = bring(("a.csv", f"{HEADER}a,{AT},1\n"))
+    with log.write() as write:
+        write.outcome("a", True, 0)
+    later = msgspec.structs.replace(label, delay_us=2 * label.delay_us)
+    log, _ = bring(("b.csv", f"pid,at,amount,fraud\nb,{AT},1,true\n"), label=later)
+    assert log.outcomes()["_known_at"].to_pylist()[-1] == T + timedelta(hours=2)

@@ -3,10 +3,12 @@
 import gzip
 import json
 import os
+from contextlib import contextmanager
 from datetime import UTC, datetime, timedelta, timezone
 
 import pyarrow as pa
 import pytest
+from pyarrow import csv
 
 from modelwright.core.errors import DataError
 from modelwright.ingest import readers
@@ -127,11 +129,38 @@ def test_two_columns_of_one_name_are_refused_where_that_name_is_read(checked, do
         b"p\xffid,at,amount\nx,2026-01-31,1\n",
         f"{HEADER}x,{AT},1\n".encode("utf-16"),
         f"{HEADER}Jos\u00e9,{AT},1\n".encode("latin-1"),
+        f"{HEADER}Jos\u00e9,{AT},1,2\n".encode("latin-1"),
+        f"{HEADER}x,{AT},1\nJos\u00e9".encode()[:-1],
     ],
 )
 def test_what_is_not_utf_8_is_refused_as_a_whole(checked, data):
     with pytest.raises(DataError, match=r"a\.csv is not readable as CSV in UTF-8"):
         checked("a.csv", data)
+
+
+def test_a_character_may_lie_across_two_blocks(checked, monkeypatch):
+    monkeypatch.setattr(readers, "BLOCK_BYTES", 128)
+    names = ["x" * k + "\u00e9" for k in range(64)]
+    assert [e["pid"] for e in checked("a.csv", HEADER + "".join(f"{name},{AT},1\n" for name in names)).events] == names
+
+
+def test_a_row_refused_while_a_batch_is_worked_on_is_reported_and_counted(tmp_path, monkeypatch):
+    """Arrow reads ahead on a thread of its own, and may refuse a row at any time."""
+    (tmp_path / "a.csv").write_text(f"{HEADER}r1,{AT},1\nr2,{AT}\nr3,{AT},3\n")
+    reader = []
+
+    @contextmanager
+    def opened(file, names, delimiter, refused):
+        reader.append(refused)
+        yield (pa.record_batch([[one], [AT], ["1"]], names) for one in ("r1", "r3"))
+
+    monkeypatch.setattr(readers, "_open_csv", opened)
+    found = read_file(tmp_path / "a.csv")
+    first = next(found)
+    assert reader[0](csv.InvalidRow(3, 2, 3, f"r2,{AT}")) == "skip"
+    rest = list(found)
+    assert [number for raw in (first, *rest) for number in raw.numbers] == [1, 3]
+    assert [row for raw in rest for row, *_ in raw.broken] == [2]
 
 
 # Files of any kind

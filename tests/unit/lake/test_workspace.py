@@ -48,6 +48,30 @@ def test_the_error_names_another_process_and_a_dead_holder_blocks_nobody(workspa
         assert (workspace.root / "serve.lock").read_text() == f"{os.getpid()}\n"
 
 
+def test_who_waits_for_a_role_holds_it_when_its_holder_is_killed(workspace):
+    holder = subprocess.Popen([sys.executable, "-c", HOLD, str(workspace.root)], stdout=subprocess.PIPE)
+    told = []
+
+    def killed(whose):
+        told.append(whose)
+        holder.send_signal(signal.SIGKILL)
+
+    try:
+        assert holder.stdout.readline() == b"held\n"
+        with workspace.awaited("serve", killed) as waited:
+            assert waited
+            assert (workspace.root / "serve.lock").read_text() == f"{os.getpid()}\n"
+            with workspace.attempt("serve") as free:
+                assert not free
+    finally:
+        holder.kill()
+        holder.communicate()
+    assert told == [f"process {holder.pid}"]
+    with workspace.awaited("serve", killed) as waited:
+        assert not waited
+    assert len(told) == 1
+
+
 def test_a_root_that_is_a_file_is_one_clear_line(tmp_path):
     (tmp_path / "x").write_text("")
     with pytest.raises(WorkspaceError, match="cannot be written to"), Workspace(tmp_path / "x").exclusive("serve"):

@@ -5,6 +5,9 @@ import pytest
 
 from modelwright.monitoring.ledger import Ledger, Scored, as_predictions
 
+DUE_US = 1_000
+"""After every event of these tests."""
+
 
 def said(release, value, score=None):
     return Scored(release, value, None if score is None else (1 - score, score), (False, True))
@@ -59,7 +62,7 @@ def test_an_outcome_corrected_before_it_was_settled_settles_once_as_corrected():
     book.known(1, True)
     book.settle()
     assert book.account.outcome == [True]
-    assert book.take_pairs("r1", "r2") == [(0.0, 1.0)]
+    assert book.take_pairs("r1", "r2", DUE_US) == [(0.0, 1.0)]
 
 
 def test_pairs_are_what_both_have_scored_in_the_order_of_settling():
@@ -71,8 +74,25 @@ def test_pairs_are_what_both_have_scored_in_the_order_of_settling():
     for seq, outcome in ((3, True), (2, True), (1, False)):
         book.known(seq, outcome)
     book.settle()
-    assert book.take_pairs("r1", "r2") == [(0.0, 1.0), (1.0, 0.0)]
-    assert book.take_pairs("r1", "r2") == []
+    assert book.take_pairs("r1", "r2", DUE_US) == [(0.0, 1.0), (1.0, 0.0)]
+    assert book.take_pairs("r1", "r2", DUE_US) == []
+
+
+def test_what_is_known_before_it_is_due_waits_for_the_rest():
+    """Frauds are told at once, and what is none a month later: by frauds alone a release that cries wolf would win."""
+    book = ledger()
+    for seq in (1, 2, 3):
+        book.predicted(seq, 10 * seq, said("r1", False))
+        book.predicted(seq, 10 * seq, said("r2", True), challenger=True)
+    book.known(3, True)
+    book.settle()
+    assert book.take_pairs("r1", "r2", 15) == []
+    book.known(2, False)
+    book.known(1, False)
+    book.settle()
+    assert book.take_pairs("r1", "r2", 15) == [(0.0, 1.0)]
+    assert book.take_pairs("r1", "r2", 30, 25) == [(1.0, 0.0)]
+    assert book.take_pairs("r1", "r2", 30) == []
 
 
 def test_pairs_of_other_releases_are_not_these():
@@ -83,7 +103,7 @@ def test_pairs_of_other_releases_are_not_these():
         book.predicted(seq, seq, said("r2", True), challenger=True)
         book.known(seq, True)
     book.settle()
-    assert book.take_pairs("r1", "r2") == [(0.0, 0.0)]
+    assert book.take_pairs("r1", "r2", DUE_US) == [(0.0, 0.0)]
 
 
 def test_when_a_rollout_ends_nothing_of_its_challenger_is_kept():
@@ -96,7 +116,7 @@ def test_when_a_rollout_ends_nothing_of_its_challenger_is_kept():
     book.forget_challenger()
     book.known(2, True)
     book.settle()
-    assert book.take_pairs("r1", "r2") == []
+    assert book.take_pairs("r1", "r2", DUE_US) == []
 
 
 def test_losses_are_kept_by_release():
@@ -131,7 +151,9 @@ def test_fed_in_other_batches_it_comes_to_the_same():
             if number % batch == 0:
                 book.settle()
         book.settle()
-        books.append((book.account, book.take_pairs("r1", "r2"), book.recent_losses("r1", 100).tolist(), book.value()))
+        books.append(
+            (book.account, book.take_pairs("r1", "r2", DUE_US), book.recent_losses("r1", 100).tolist(), book.value())
+        )
     assert books[0] == books[1] == books[2]
     assert len(books[0][1]) > 30
 
@@ -158,7 +180,7 @@ def test_amounts_lose_their_absolute_error():
     book.predicted(1, 1, Scored("r2", 4.5, None), challenger=True)
     book.known(1, 5)
     book.settle()
-    assert book.take_pairs("r1", "r2") == [(2.0, 0.5)]
+    assert book.take_pairs("r1", "r2", DUE_US) == [(2.0, 0.5)]
     assert book.value() == 2.0
 
 

@@ -13,7 +13,10 @@ from modelwright.app.wiring import open_log, workspace_of
 from modelwright.control.candidate import load_release, train_candidate
 from modelwright.control.material import read_material
 from modelwright.core.clock import SimulatedClock
+from modelwright.monitoring import tail
 from modelwright.monitoring.tail import LogReader
+
+DAY = 86_400_000_000
 
 
 @pytest.fixture
@@ -57,7 +60,7 @@ def feed(log, releases, now_us, look):
 
 def followed(log, release):
     reader = LogReader(log, "log_loss", ("",))
-    reader.follow(release)
+    reader.drift.follow(release)
     return reader
 
 
@@ -71,7 +74,7 @@ def test_the_log_read_in_any_steps_gives_the_same_account(tickets):
     late.catch_up()
     for reader in (seldom, late):
         assert reader.ledger.account == often.ledger.account
-        assert reader.drift.report() == often.drift.report()
+        assert reader.drift.monitor.report() == often.drift.monitor.report()
         assert reader.ledger.value() == often.ledger.value()
     assert len(often.ledger.account) == 118
     assert often.ledger.predictions == 120
@@ -87,7 +90,7 @@ def test_each_release_is_held_against_the_classes_it_knows(tickets):
         ("access", "finance", "network"),
         ("access", "finance", "network", "security"),
     ]
-    pairs = reader.ledger.take_pairs(releases[0].name, releases[1].name)
+    pairs = reader.ledger.take_pairs(releases[0].name, releases[1].name, 2**62)
     # The outcomes go round access, security, finance; a class the first has not learnt has probability 0 with it.
     assert pairs[:3] == [(0.5, 0.875), (1.0, 0.5), (0.75, 0.875)]
     assert len(pairs) == 118
@@ -98,7 +101,7 @@ def test_drift_is_of_the_inputs_as_they_were_served(tickets):
     reader = followed(log, releases[0])
     feed(log, releases, now_us, lambda number: None)
     reader.catch_up()
-    report = msgspec.to_builtins(reader.drift.report())
+    report = msgspec.to_builtins(reader.drift.monitor.report())
     place = list(report["columns"]).index
     assert report["rows"] == 120
     assert report["unseen"][place("topic")] == pytest.approx(1 / 3)
@@ -107,12 +110,65 @@ def test_drift_is_of_the_inputs_as_they_were_served(tickets):
     assert report["score_psi"] is None
 
 
+def test_events_without_a_prediction_are_let_go_of_while_a_long_log_is_read(tickets, monkeypatch):
+    log, releases, now_us = tickets
+    monkeypatch.setattr(tail, "PAGE", 100)
+    monkeypatch.setattr(tail, "WAITING", 50)
+    with log.write() as write:
+        for number in range(1_000):
+            at_us = now_us + number * 60_000_000
+            write.event(f"live{number}", at_us, [f"live{number}", at_us, "bill", number], digest=b"")
+    reader, most = followed(log, releases[0]), []
+    read = log.tail
+    monkeypatch.setattr(log, "tail", lambda *given: most.append(len(reader._events)) or read(*given))
+    assert reader.catch_up() >= 1_000
+    assert max(most) == 50
+
+
 def test_following_another_release_begins_drift_anew(tickets):
     log, releases, now_us = tickets
     reader = followed(log, releases[0])
     feed(log, releases, now_us, lambda number: None)
     reader.catch_up()
-    reader.follow(releases[1])
-    assert reader.drift.report().rows == 0
+    reader.drift.follow(releases[1])
+    assert reader.drift.monitor.report().rows == 0
     reader.catch_up()
-    assert reader.drift.report().rows == 0
+    assert reader.drift.monitor.report().rows == 0
+
+
+def test_clocks_are_judged_where_events_have_an_arrival_of_their_own(tickets):
+    log, releases, _ = tickets
+    live, replayed = (LogReader(log, "log_loss", ("",), arrival=arrival) for arrival in (True, False))
+    for reader in (live, replayed):
+        reader.quality.follow(releases[0], 0)
+    log.clock.advance(DAY)
+    for number in range(400):
+        with log.write() as write:
+            at_us = log.clock.now_us() + (240_000_000 if number % 2 else 0)
+            values = [f"live{number}", at_us, "bill", number]
+            write.event(f"live{number}", at_us, values, digest=b"")
+        log.clock.advance(log.clock.now_us() + 60_000_000)
+        for reader in (live, replayed):
+            reader.catch_up()
+    now_us = log.clock.now_us()
+    (skew,) = [one for one in live.quality.changes(now_us) if one.what in ("clock", "delay")]
+    assert skew.summary.startswith("clock skew since 1970-01-02 00:00: ")
+    assert 0.4 < skew.size < 0.6 and "half of them by 240s or more" in skew.change
+    assert [one for one in replayed.quality.changes(now_us) if one.what in ("clock", "delay")] == []
+
+
+def test_ranges_are_of_what_the_followed_release_was_asked(tickets):
+    log, releases, now_us = tickets
+    reader = followed(log, releases[0])
+    reader.quality.follow(releases[0], now_us)
+    for number in range(100):
+        at_us = now_us + number * 60_000_000
+        with log.write() as write:
+            values = [f"live{number}", at_us, "bill", -5_000 - number if number >= 50 else 10]
+            seq = write.event(f"live{number}", at_us, values, digest=b"")
+            answer(write, releases[0], seq, f"live{number}", at_us, [0.5, 0.25, 0.25])
+    reader.catch_up()
+    (found,) = [one for one in reader.quality.changes(now_us) if one.what == "range"]
+    assert (found.of, found.state, found.size) == ("words", "raised", 1.0)
+    assert found.since_us == now_us + 50 * 60_000_000
+    assert found.change.startswith("50 of the last 50 values (such as -5099) are outside ")

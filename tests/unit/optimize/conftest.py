@@ -2,10 +2,14 @@
 
 from collections.abc import Callable
 from typing import Any
+from weakref import WeakKeyDictionary
 
 import numpy as np
 import pytest
+from tests.kernels import same_bits
 
+from modelwright.optimize.image import machine_image
+from modelwright.release.compiled.runtime import CompiledRuntime
 from modelwright.release.inputs import InputColumn, Rows
 
 ROWS = 600
@@ -43,3 +47,25 @@ def outcome() -> Callable[[Rows, str], Any]:
         return np.digitize(score, [0.0, 1.5]).astype(str) if kind == "str" else score
 
     return of
+
+
+@pytest.fixture(autouse=True)
+def image_says_the_same(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Whatever program these tests run is run by numba's kernels and by the image's, which give the same bits."""
+    begin, run = CompiledRuntime.__init__, CompiledRuntime.run
+    others: WeakKeyDictionary[CompiledRuntime, CompiledRuntime] = WeakKeyDictionary()
+
+    def begin_both(self: CompiledRuntime, data: bytes, columns: Any, image: bytes | None = None) -> None:
+        begin(self, data, columns, image)
+        other = object.__new__(CompiledRuntime)
+        begin(other, data, columns, machine_image() if image is None else None)
+        others[self] = other
+
+    def run_both(self: CompiledRuntime, rows: Rows) -> Any:
+        said = run(self, rows)
+        if self in others:
+            assert same_bits(said, run(others[self], rows))
+        return said
+
+    monkeypatch.setattr(CompiledRuntime, "__init__", begin_both)
+    monkeypatch.setattr(CompiledRuntime, "run", run_both)

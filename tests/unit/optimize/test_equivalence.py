@@ -45,6 +45,15 @@ def test_an_amount_outside_the_relative_tolerance_is_a_flip(amount, share, flips
     assert (found.flips, found.accepted) == (flips, not flips)
 
 
+@pytest.mark.parametrize(("share", "accepted"), [(0.9, True), (1.1, False)])
+def test_amounts_that_are_all_small_are_held_to_the_largest_of_them(share, accepted):
+    native = np.array([2e-6, -1e-6, 0.0])
+    compiled = native + 2e-6 * AMOUNT_TOLERANCE * share * np.array([0.0, 1.0, -1.0])
+    assert compare(native, compiled, classifier=False).accepted == accepted
+    assert not compare(native, np.zeros(3), classifier=False).accepted
+    assert compare(np.zeros(3), np.zeros(3), classifier=False).accepted
+
+
 @pytest.mark.parametrize("classifier", [True, False])
 @pytest.mark.parametrize("nothing", [np.nan, np.inf])
 @pytest.mark.parametrize("side", ["native", "compiled"])

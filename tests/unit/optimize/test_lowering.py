@@ -1,9 +1,11 @@
 """A compiled program gives the estimator's own answers: trees to the bit, the rest to rounding."""
 
+import re
 import warnings
 
 import numpy as np
 import pytest
+from catboost import CatBoostClassifier, CatBoostRegressor
 from lightgbm import LGBMClassifier, LGBMRegressor
 from sklearn.compose import make_column_selector as select
 from sklearn.compose import make_column_transformer
@@ -33,6 +35,7 @@ from sklearn.preprocessing import (
     TargetEncoder,
 )
 from sklearn.tree import DecisionTreeClassifier
+from xgboost import XGBClassifier, XGBRegressor
 
 from modelwright.optimize.lowering.builder import Unsupported
 from modelwright.optimize.lowering.pipeline import lowered
@@ -48,6 +51,8 @@ COLUMNS = (
     *(InputColumn(name=f"t{i}", kind="text", vocabulary=WORDS) for i in range(2)),
 )
 FEW = {"n_estimators": 12, "n_jobs": 1, "verbose": -1, "min_child_samples": 5}
+XGB = {"n_estimators": 12, "max_depth": 4, "n_jobs": 1, "enable_categorical": True}
+CAT = {"iterations": 12, "depth": 4, "verbose": False, "thread_count": 1, "allow_writing_files": False}
 
 
 @pytest.fixture(scope="module")
@@ -95,6 +100,14 @@ TREES = [
     ("two", GradientBoostingClassifier(n_estimators=8, random_state=0)),
     ("three", GradientBoostingClassifier(n_estimators=4, random_state=0)),
     ("amount", GradientBoostingRegressor(n_estimators=8, random_state=0)),
+    ("two", XGBClassifier(**XGB)),
+    ("amount", XGBRegressor(**XGB)),
+    ("amount", XGBRegressor(**XGB, objective="count:poisson")),
+    ("amount", XGBRegressor(**XGB, num_parallel_tree=3, tree_method="approx")),
+    ("two", CatBoostClassifier(**CAT)),
+    ("three", CatBoostClassifier(**CAT, grow_policy="Lossguide")),
+    ("amount", CatBoostRegressor(**CAT)),
+    ("amount", CatBoostRegressor(**CAT, loss_function="Poisson", grow_policy="Depthwise", nan_mode="Max")),
 ]
 LINEAR = [
     ("two", LogisticRegression()),
@@ -129,7 +142,7 @@ def test_trees_behind_a_preparation_are_equal(rows, kind, model):
     )
     said, compiled = both(make_pipeline(preparation, model), rows, kind)
     # The last operation, the link of several classes or of a logarithm, is the library's own to the last bit or two.
-    np.testing.assert_array_max_ulp(compiled, said, maxulp=4)
+    np.testing.assert_array_max_ulp(compiled, said, maxulp=8)
     if kind == "two":
         assert (compiled == said).all()
 
@@ -266,3 +279,76 @@ def test_texts_that_a_preparation_lets_through_reach_the_model(rows):
     model = HistGradientBoostingClassifier(max_iter=4, categorical_features="from_dtype", random_state=0)
     said, compiled = both(make_pipeline(preparation, model), rows, "two")
     assert (compiled == said).all()
+
+
+BOOSTERS = [
+    ("two", XGBClassifier(**XGB)),
+    ("codes", XGBClassifier(**XGB)),
+    ("codes", XGBClassifier(**XGB, max_cat_to_onehot=1, max_leaves=7, grow_policy="lossguide")),
+    ("amount", XGBRegressor(**XGB)),
+    ("amount", XGBRegressor(**XGB, objective="reg:gamma")),
+    ("two", CatBoostClassifier(**CAT)),
+    ("amount", CatBoostRegressor(**CAT)),
+    ("amount", CatBoostRegressor(**CAT, nan_mode="Max", grow_policy="Lossguide")),
+]
+
+
+@pytest.mark.parametrize(("kind", "model"), BOOSTERS, ids=lambda x: x if isinstance(x, str) else type(x).__name__)
+def test_a_booster_is_equal_to_the_bit_on_both_sides_of_every_threshold(rows, kind, model):
+    columns = COLUMNS if type(model).__name__.startswith("XGB") else COLUMNS[:5]
+    given = rows if columns is COLUMNS else Rows(rows.numbers)
+    learnt = outcome(rows, "three").astype(int) if kind == "codes" else outcome(rows, kind)
+    model.fit(data_frame(given, columns), learnt)
+    program = lowered(model, columns)
+    asked = [given]
+    for feature, threshold in zip(program.node_feature, program.node_threshold, strict=True):
+        if feature < 5 and abs(threshold) < 1e30:
+            edge = given.take(np.arange(4))
+            single = np.float32(threshold)
+            edge.numbers[:, feature] = [
+                threshold, np.nextafter(threshold, np.inf), np.nextafter(single, np.float32(np.inf)), np.nan,
+            ]  # fmt: skip
+            asked.append(edge)
+    if columns is COLUMNS:  # a word that no row held, and missing ones
+        asked.append(Rows(rows.numbers[:20], tuple(["g", None] * 10 for _ in rows.texts)))
+    block = Rows(
+        np.concatenate([part.numbers for part in asked]),
+        tuple([text for part in asked for text in part.texts[place]] for place in range(len(given.texts))),
+    )
+    said = estimator_output(model, data_frame(block, columns), tuple(getattr(model, "classes_", ())))
+    compiled = CompiledRuntime(program.to_bytes(), columns).run(block)
+    assert len(np.unique(said)) > 10
+    assert (compiled.reshape(said.shape) == said).all()
+
+
+@pytest.mark.parametrize("threshold", [0.0, 1.0], ids=["dense", "sparse"])
+def test_xgboost_takes_what_a_sparse_preparation_leaves_out_for_missing(rows, threshold):
+    preparation = make_column_transformer(
+        (OneHotEncoder(handle_unknown="ignore"), select(dtype_include="category")),
+        remainder="passthrough",
+        sparse_threshold=threshold,
+    )
+    said, compiled = both(make_pipeline(preparation, XGBClassifier(**XGB)), rows, "two")
+    assert (compiled == said).all()
+
+
+@pytest.mark.parametrize(
+    ("model", "reason"),
+    [
+        (XGBClassifier(n_estimators=3, booster="gblinear"), "booster 'gblinear'"),
+        (XGBClassifier(n_estimators=3, booster="dart"), "booster 'dart'"),
+        (XGBClassifier(n_estimators=3, missing=-1.0), "missing=-1"),
+        (XGBRegressor(n_estimators=3, objective="binary:hinge"), "objective 'binary:hinge'"),
+        (CatBoostClassifier(**CAT, loss_function="MultiClassOneVsAll"), "loss function 'MultiClassOneVsAll'"),
+        (CatBoostClassifier(**CAT, cat_features=["few"]), "CatBoost's own categories"),
+    ],
+)
+def test_what_a_booster_does_otherwise_is_refused_with_the_reason(rows, model, reason):
+    frame = data_frame(Rows(np.nan_to_num(rows.numbers)), COLUMNS[:5])
+    if "cat_features" in model.get_params():
+        frame["few"] = frame["few"].astype(int)
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        model.fit(frame, outcome(rows, "two").astype(int))
+    with pytest.raises(Unsupported, match=re.escape(reason)):
+        lowered(model, COLUMNS[:5])

@@ -53,7 +53,9 @@ def test_a_refused_form_says_why_and_a_baseline_is_called_one():
     refused = msgspec.structs.replace(MANIFEST, runtime="native", equivalence=same, forms=tried)
     text = card(refused, CONTRACT, [], None)
     assert "the estimator itself is served" in text
-    assert "| onnx float32 | 3 of 10 | 2.0e-01 | 1,234 | 3 of 10 held-back rows change their answer |" in text
+    assert (
+        "| onnx float32 | 3 of 10 | 2.0e-01 | 0.0e+00 | 1,234 |  | 3 of 10 held-back rows change their answer |" in text
+    )
     assert "baseline" not in text
     plain = card(msgspec.structs.replace(MANIFEST, kind="baseline", equivalence=None, inputs=()), CONTRACT, [], None)
     assert plain.startswith("# fraud: baseline\n")

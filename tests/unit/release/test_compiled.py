@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 
 from modelwright.core.errors import ReleaseError
+from modelwright.optimize.graph.builder import Graph
 from modelwright.release.compiled.program import OPERATIONS, Program
 from modelwright.release.compiled.runtime import CompiledRuntime
 from modelwright.release.inputs import Coded, InputColumn, Rows
@@ -100,3 +101,21 @@ def test_a_program_of_another_version_is_refused_in_words():
         archive.writestr("program.json", json.dumps({"format": 99, "operations": []}))
     with pytest.raises(ReleaseError, match="another version of modelwright; train it again"):
         Program.from_bytes(data.getvalue())
+
+
+def test_a_graph_takes_the_features_block_by_block_and_leaves_refused_rows_without_an_answer():
+    graph = Graph("float64", 2)
+    data = graph.bytes(graph.node("ReduceSum", graph.node("Abs", "numbers"), graph.integers([1]), keepdims=0))
+    prepared = Program(
+        registers=4, numbers=1, texts=0, targets=0, link="none", features=np.array([0, 1]),
+        steps=np.array([(OPERATIONS.index(name), *rest) for name, *rest in
+                        [("add", 1, 0, 0, 1), ("require", 0, 0, 0, 0)]], np.int64),
+        constants=np.array([10.0]), graph=np.frombuffer(data, np.uint8),
+    )  # fmt: skip
+    numbers = np.arange(3_000, dtype=float).reshape(-1, 1)
+    numbers[7] = np.nan
+    said = CompiledRuntime(prepared.to_bytes(), ()).run(Rows(numbers))
+    assert np.isnan(said[7])
+    kept = np.arange(3_000) != 7
+    assert (said[kept] == 2 * numbers[kept, 0] + 10).all()
+    assert CompiledRuntime(prepared.to_bytes(), ()).run(Rows(numbers[:0])).shape == (0,)

@@ -3,8 +3,11 @@
 import numpy as np
 import pandas as pd
 import pytest
+from sklearn.feature_extraction.text import CountVectorizer
+from sklearn.naive_bayes import MultinomialNB
+from sklearn.pipeline import make_pipeline
 
-from modelwright.release.inputs import Coded, InputColumn, Rows, data_frame, in_vocabulary
+from modelwright.release.inputs import Coded, InputColumn, Rows, as_taken, data_frame, in_vocabulary
 
 COLUMNS = (
     InputColumn(name="country", kind="text", vocabulary=("DE", "FR")),
@@ -57,3 +60,21 @@ def test_coded_texts_read_like_a_list():
 def test_rows_without_a_column_still_know_how_many_they_are():
     assert len(Rows(np.zeros((5, 0)))) == 5
     assert len(Rows(np.zeros((5, 0))).take(slice(0, 2))) == 2
+
+
+def test_free_text_reaches_the_model_as_it_came_and_missing_as_the_empty_text():
+    columns = (InputColumn(name="body", kind="text"), *COLUMNS[:2])
+    written = ["Ça va?", None, "a\nb"]
+    for body in (written, Coded(np.array([2, 1, 0]), ["a\nb", None, "Ça va?"])):
+        rows = in_vocabulary(Rows(ROWS.numbers[:, :1], (body, ROWS.texts[0])), columns)
+        assert [list(column) for column in rows.texts] == [written, ["FR", None, None]]
+        frame = data_frame(rows, columns)
+        assert frame["body"].dtype == object
+        assert frame["body"].tolist() == ["Ça va?", "", "a\nb"]
+
+
+def test_a_vectorizer_that_comes_first_is_given_the_only_column():
+    frame = pd.DataFrame({"body": ["a b", "c"]})
+    for first in (CountVectorizer(), make_pipeline(CountVectorizer(), MultinomialNB())):
+        assert as_taken(frame, first).tolist() == ["a b", "c"]
+    assert as_taken(frame, MultinomialNB()) is frame

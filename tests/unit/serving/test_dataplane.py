@@ -3,8 +3,11 @@ import json
 import msgspec
 import pytest
 
+from modelwright.core.clock import from_us
 from modelwright.core.errors import ConflictError, ContractError, ReleaseError, UnavailableError, UnknownEventError
-from modelwright.serving import dataplane
+from modelwright.core.share import is_in_share
+from modelwright.lake.journal import Pointer
+from modelwright.serving import answering, dataplane
 from modelwright.serving.dataplane import Dataplane
 from modelwright.serving.messages import Accepted, Answer, OutcomeBody
 from modelwright.spec import agg
@@ -86,6 +89,7 @@ def test_an_id_twice_in_a_batch_has_one_answer(plane, live, pay):
     assert one[0] == one[1] == two[0]
     assert one[0].id == "p1"
     assert plane.log.counts() == {"events": 1, "predictions": 1, "outcomes": 0}
+    assert (sum(plane.counters.predictions.values()), plane.counters.repeats) == (1, 2)
 
 
 def test_a_repeat_is_answered_though_the_job_it_was_first_in_fails(plane, live, pay):
@@ -172,7 +176,7 @@ def test_a_challenger_that_fails_harms_no_answer(plane, live, release, failures,
 
 
 def test_overload_drops_pairs_and_counts_them(plane, live, release, pay, monkeypatch):
-    monkeypatch.setattr(dataplane, "SHADOW_LIMIT", 2)
+    monkeypatch.setattr(answering, "SHADOW_LIMIT", 2)
     plane.swap(plane.champion, None, plane.prepare(release("r2", 0.75)[0]))
     work(plane, [("predict", [pay(number) for number in range(5)])])
     assert (plane.shadow_waiting, plane.counters.shadow_dropped) == (2, 3)
@@ -331,3 +335,111 @@ def test_an_outcome_that_is_read_from_later_events_is_not_taken(log, contract, l
     ) as refused:
         plane.outcome_of(OutcomeBody("p1", True))
     assert refused.value.field == "outcome"
+
+
+def split(plane, release, share):
+    """A champion and a challenger that answers so much; gives their models."""
+    ours, one = release("r1", 0.25)
+    theirs, other = release("r2", 0.75)
+    pointer = Pointer(champion="r1", challenger="r2", phase="canary", share=share, rollout="r2")
+    plane.swap(plane.prepare(ours), None, plane.prepare(theirs), pointer)
+    return one, other
+
+
+def test_in_a_canary_the_challenger_answers_its_share_and_the_champion_scores_it(plane, release, pay):
+    split(plane, release, 0.25)
+    cards = [f"c{number}" for number in range(200)]
+    jobs = [("predict", [pay(number, card=card) for number, card in enumerate(cards)])]
+    answers = work(plane, jobs)[0]
+    theirs = {card for card, answer in zip(cards, answers, strict=True) if answer.release == "r2"}
+    assert theirs == {card for card in cards if is_in_share(card, "r2", 0.25)}
+    assert 20 < len(theirs) < 80
+    assert {(answer.release, answer.score) for answer in answers} == {("r1", 0.25), ("r2", 0.75)}
+    assert [answer.id for answer in answers] == [f"p{number}" for number in range(200)]
+    plane.score_shadow()
+    rows = plane.log.predictions().to_pylist()
+    said = {(row["id"], row["role"]): (row["release"], row["score"]) for row in rows}
+    assert len(rows) == len(said) == 400
+    for answer in answers:
+        other = ("r2", 0.75) if answer.release == "r1" else ("r1", 0.25)
+        assert said[answer.id, "champion"] == (answer.release, answer.score)
+        assert said[answer.id, "challenger"] == other
+    assert plane.counters.predictions == {"r1": 200 - len(theirs), "r2": len(theirs)}
+
+
+def test_a_card_stays_with_who_answered_it_as_the_share_grows(plane, release, pay):
+    split(plane, release, 0.05)
+    cards = [f"c{number}" for number in range(100)]
+
+    def by_challenger(first):
+        answers = work(plane, [("predict", [pay(first + place, card=card) for place, card in enumerate(cards)])])[0]
+        return {card for card, answer in zip(cards, answers, strict=True) if answer.release == "r2"}
+
+    before = by_challenger(0)
+    assert before == by_challenger(100)
+    split(plane, release, 0.5)
+    assert before < by_challenger(200)
+    again = work(plane, [("predict", [pay(0, card="c0")])])[0][0]  # an id that was answered: as it was then
+    assert again.release == ("r2" if "c0" in before else "r1")
+
+
+def test_a_challenger_that_fails_in_its_share_costs_nobody_an_answer(plane, release, failures, pay):
+    _, model = split(plane, release, 0.5)
+    model.fails_at = 13.0
+    jobs = [("predict", [pay(n, card=f"c{n}", amount=13.0 if n % 2 else 1.0) for n in range(40)])]
+    answers = work(plane, jobs)[0]
+    theirs = [n for n in range(40) if is_in_share(f"c{n}", "r2", 0.5)]
+    assert [n for n, answer in enumerate(answers) if answer.release == "r2"] == [n for n in theirs if n % 2 == 0]
+    assert {name for name, _ in failures} == {"r2"}
+    assert plane.counters.failures == {"r2": sum(n % 2 for n in theirs)}
+
+
+def test_a_champion_that_fails_beside_an_answer_is_not_told_of(plane, release, failures, pay):
+    model, _ = split(plane, release, 0.5)
+    model.fails_at = 13.0
+    cards = [f"c{n}" for n in range(40) if is_in_share(f"c{n}", "r2", 0.5)]
+    work(plane, [("predict", [pay(n, card=card, amount=13.0 if n % 2 else 1.0) for n, card in enumerate(cards)])])
+    plane.score_shadow()
+    assert failures == []
+    beside = [row["id"] for row in plane.log.predictions().to_pylist() if row["role"] == "challenger"]
+    assert beside == [f"p{n}" for n in range(0, len(cards), 2)]
+
+
+def test_the_release_before_a_new_champion_scores_beside_it_while_it_is_watched(plane, release, pay, clock):
+    old, new = plane.prepare(release("r1", 0.25)[0]), plane.prepare(release("r2", 0.75)[0])
+    plane.swap(new, old, None, Pointer(champion="r2", previous="r1", watch_until_us=clock.now_us() + 1_000))
+    assert work(plane, [("predict", [pay(1)])])[0][0].release == "r2"
+    plane.score_shadow()
+    clock.advance(clock.now_us() + 1_000)
+    work(plane, [("predict", [pay(2)])])
+    plane.score_shadow()
+    rows = [(row["id"], row["release"], row["role"]) for row in plane.log.predictions().to_pylist()]
+    assert rows == [("p1", "r2", "champion"), ("p1", "r1", "challenger"), ("p2", "r2", "champion")]
+
+
+def test_how_long_each_release_takes_is_told(log, contract, label, clock, release):
+    took = []
+
+    class Watching:
+        def took(self, name, seconds):
+            took.append((name, seconds > 0))
+
+        def keep(self, names):
+            took.append(names)
+
+    plane = Dataplane(log, contract, label, clock, slowness=Watching())
+    split(plane, release, 0.5)
+    event = plane.contract.struct()
+    cards = [f"c{number}" for number in range(20)]
+    plane.work(
+        [
+            (
+                "predict",
+                [
+                    plane.event_of(event(pid=card, card=card, at=from_us(clock.now_us()), amount=1.0, shop="a"))
+                    for card in cards
+                ],
+            )
+        ]
+    )
+    assert took == [{"r1", "r2"}, ("r1", True), ("r2", True)]

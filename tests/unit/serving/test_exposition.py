@@ -1,6 +1,6 @@
 import re
 
-from modelwright.serving.exposition import BUCKETS, Latency, exposition
+from modelwright.serving.exposition import BUCKETS, exposition, request_seconds, stage_seconds
 
 LINE = re.compile(r'[a-z_]+(\{[a-z]+="[^"\n]*"(,[a-z]+="[^"\n]*")*\})? -?[0-9.e+-]+')
 
@@ -8,9 +8,13 @@ LINE = re.compile(r'[a-z_]+(\{[a-z]+="[^"\n]*"(,[a-z]+="[^"\n]*")*\})? -?[0-9.e+
 def test_every_line_is_prometheus_text(plane, release, pay):
     plane.swap(plane.prepare(release("r1", 0.5)[0]), None, None)
     plane.work([("predict", [pay(1, shop="z")]), ("event", [pay(2)])])
-    latency = Latency()
+    latency, stages = request_seconds(), stage_seconds()
     latency.observe("/predict", 0.002)
-    text = exposition(plane, latency, {("/predict", 200): 3}, {"slow": 2}, 4)
+    for stage, _ in plane.stages.marks:
+        stages.observe(stage, 0.00003, 2)
+    text = exposition(
+        plane, (latency, stages), {("/predict", 200): 3}, {"slow": 2}, 4, {"full": 3, "waited": 0, "idle": 9}
+    )
     typed = set()
     for line in text.splitlines():
         if line.startswith("# TYPE "):
@@ -25,11 +29,15 @@ def test_every_line_is_prometheus_text(plane, release, pay):
     assert 'modelwright_responses_total{route="/predict",status="200"} 3' in text
     assert 'modelwright_refused_total{reason="slow"} 2' in text
     assert "modelwright_waiting 4" in text
+    assert 'modelwright_batches_total{closed="full"} 3' in text
+    for stage in ("begin", "features", "model", "encode", "commit"):
+        assert f'modelwright_stage_seconds_bucket{{stage="{stage}",le="0.000025"}} 0' in text
+        assert f'modelwright_stage_seconds_bucket{{stage="{stage}",le="0.00005"}} 2' in text
     assert text.endswith("\n")
 
 
 def test_buckets_are_cumulative():
-    latency = Latency()
+    latency = request_seconds()
     for seconds in (0.0004, BUCKETS[0], 0.02, 5.0):
         latency.observe("/predict", seconds)
     found = dict(re.findall(r'le="([^"]+)"\} (\d+)', "\n".join(latency.lines())))

@@ -7,9 +7,11 @@ import msgspec
 import pytest
 
 from modelwright.core.errors import WorkspaceError
-from modelwright.serving import http
+from modelwright.serving import body
+from modelwright.serving.body import read_body
 from modelwright.serving.dataplane import Dataplane
-from modelwright.serving.http import HttpApp, read_body
+from modelwright.serving.http import HttpApp
+from modelwright.serving.limits import Room
 from modelwright.serving.problems import HttpError
 from modelwright.spec import agg
 
@@ -136,7 +138,7 @@ def test_metrics_count_routes_and_never_what_clients_invent(app):
     assert 'modelwright_responses_total{route="/healthz",status="200"} 1' in text
 
 
-def body_in_parts(parts, headers=(), ends=True):
+def body_in_parts(parts, headers=(), ends=True, most=1000):
     """What `read_body` gives for a body that comes in parts, and how many of them it took."""
     messages = [{"type": "http.request", "body": part, "more_body": True} for part in parts]
     if ends:
@@ -150,15 +152,19 @@ def body_in_parts(parts, headers=(), ends=True):
         taken += 1
         return messages[taken - 1]
 
+    room = Room(most)
     try:
-        return asyncio.run(read_body({"headers": list(headers)}, receive)), taken
+        body = asyncio.run(read_body({"headers": list(headers)}, receive, room, lambda: HttpError(503, "no room")))
+        assert room.held == len(body)
+        return body, taken
     except HttpError as error:
+        assert room.held == 0
         return error.status, taken
 
 
 def test_a_body_comes_in_parts(monkeypatch):
-    monkeypatch.setattr(http, "BODY_LIMIT", 10)
-    monkeypatch.setattr(http, "DROP_LIMIT", 30)
+    monkeypatch.setattr(body, "BODY_LIMIT", 10)
+    monkeypatch.setattr(body, "DROP_LIMIT", 30)
     assert body_in_parts([b"a", b"", b"bc"]) == (b"abc", 3)
     assert body_in_parts([b"0123456789"]) == (b"0123456789", 1)
     assert body_in_parts([b"0123456789a"]) == (413, 1)
@@ -167,6 +173,11 @@ def test_a_body_comes_in_parts(monkeypatch):
     assert body_in_parts([b"a"], ends=False) == (400, 2)
     length = (b"content-length", b"99")
     assert body_in_parts([b"01234567"] * 2, [length]) == (413, 2)
+    assert body_in_parts([b"012", b"345"], most=6) == (b"012345", 2)
+    assert body_in_parts([b"012", b"345", b"6", b"7"], most=6) == (
+        503,
+        4,
+    )  # nor is there room for one that is small enough
     assert body_in_parts([], [length, (b"expect", b"100-continue")], ends=False) == (413, 0)
 
 

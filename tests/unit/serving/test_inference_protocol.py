@@ -14,7 +14,7 @@ def app(plane):
     return HttpApp(plane, "pay", dialects=[InferenceProtocol(plane, "pay")])
 
 
-def ask(app, method, path, body=b""):
+def ask(app, method, path, body=b"", headers=()):
     async def send():
         sent = []
 
@@ -24,7 +24,7 @@ def ask(app, method, path, body=b""):
         async def answer(message):
             sent.append(message)
 
-        await app({"type": "http", "method": method, "path": path, "headers": []}, receive, answer)
+        await app({"type": "http", "method": method, "path": path, "headers": list(headers)}, receive, answer)
         return sent[0]["status"], json.loads(sent[1]["body"] or b"null")
 
     return asyncio.run(send())
@@ -62,6 +62,14 @@ def test_a_repeat_names_the_release_that_answered(app, plane, release):
     assert ask(app, "POST", "/v2/models/pay/infer", infer_body(1))[1] == first
     assert first["model_version"] == "r1"
     assert ask(app, "POST", "/v2/models/pay/infer", infer_body(2))[1]["model_version"] == "r2"
+
+
+@pytest.mark.parametrize("length", [b"9" * 5_000, b"-1", b"1" * 12])
+def test_a_length_that_is_none_is_the_client_s_error(app, plane, release, length):
+    plane.swap(plane.prepare(release("r1", 0.25)[0]), None, None)
+    headers = [(b"inference-header-content-length", length)]
+    status, said = ask(app, "POST", "/v2/models/pay/infer", infer_body(1), headers)
+    assert (status, said) == (400, {"error": "Inference-Header-Content-Length: no length within the body"})
 
 
 def test_a_head_has_no_body_and_other_routes_are_as_they_were(app):

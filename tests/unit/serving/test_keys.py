@@ -1,6 +1,7 @@
 """Keys: what is stored, who is admitted, how often; and what a file that is damaged or gone does to a running server."""
 
 import base64
+import os
 import re
 import stat
 
@@ -160,3 +161,17 @@ def test_what_cannot_be_is_refused(file):
     for text in ("0/s", "10", "10/w", "-1/s", "1.5/s", "9999999999/s"):
         with pytest.raises(UsageError, match="no rate"):
             rate_of(text)
+
+
+def test_a_key_that_was_revoked_stays_revoked_when_the_power_fails(file, monkeypatch):
+    durable = []
+    fsync = os.fsync
+
+    def noted(handle):
+        durable.append((stat.S_ISDIR(os.fstat(handle).st_mode), file.read()[0].revoked_us if file.path.exists() else 0))
+        fsync(handle)
+
+    file.create("shop", ["predict"], None, 1)
+    monkeypatch.setattr(os, "fsync", noted)
+    file.revoke("shop", 2)
+    assert durable == [(False, 0), (True, 2)]  # what is in it, then that it is in the other's place

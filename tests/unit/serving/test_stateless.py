@@ -152,7 +152,7 @@ def test_only_predictions_can_be_asked_for(app):
     for path in ("/events", "/outcomes"):
         assert ask(app, "POST", path, body_of(1))[0] == 404
     described = json.loads(ask(app, "GET", "/openapi.json")[2])["paths"]
-    assert set(described) == {"/predict", "/healthz", "/readyz", "/metrics", "/openapi.json"}
+    assert set(described) == {"/predict", "/healthz", "/readyz", "/metrics", "/openapi.json", "/docs"}
     docs = ask(app, "GET", "/docs")[2].decode()
     assert "/predict" in docs
     assert "/outcomes" not in docs

@@ -169,3 +169,13 @@ def test_a_class_without_fields_is_told_what_a_field_is():
 def test_a_class_that_is_no_event_is_told_how_to_become_one(given, name):
     with pytest.raises(DeclarationError, match=rf"{name} is not an event class: decorate it with @mw.event"):
         contract_of(given)
+
+
+def test_free_text_is_declared():
+    assert field_of(Annotated[str, mw.Meta(text=True)]) == Field(name="x", kind="str", column="x", text=True)
+    assert field_of(Annotated[str | None, mw.Meta(text=True, max_length=9)]).text
+    for hint in (float, datetime, Literal["a", "b"]):
+        assert "text=True is for a plain `str`" in refusal({"x": Annotated[hint, mw.Meta(text=True)]})
+    for role in ("id", "entity"):
+        said = refusal({"x": Annotated[str, mw.Meta(text=True)]}, **{role: "x"})
+        assert said == f"Payment.x: the {role} is no free text; leave text=True out"

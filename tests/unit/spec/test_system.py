@@ -4,7 +4,7 @@ from typing import Annotated
 import pytest
 
 import modelwright as mw
-from modelwright import agg, gate, retrain, rollout, source
+from modelwright import agg, gate, guard, past, retrain, rollout, source
 from modelwright.core.errors import DeclarationError
 from modelwright.spec.metric import DEFAULT, METRICS
 from modelwright.spec.system import NOT_BUILT
@@ -229,9 +229,21 @@ def test_a_model_fits_and_predicts(refusal, model):
     assert "has no fit and predict; give an estimator object" in refusal(model=model)
 
 
-@pytest.mark.parametrize("model", ["auto", [], ()])
-def test_candidates_are_not_built_yet(refusal, model):
-    assert "are not built yet; give one estimator" in refusal(model=model)
+@pytest.mark.parametrize("model", ["auto", ["auto"]])
+def test_auto_is_not_built_yet(refusal, model):
+    assert "model='auto'): not built yet; give an estimator object" in refusal(model=model)
+
+
+def test_several_models_and_parts_of_history_are_taken_as_they_are_given(declare, refusal):
+    model = declare().models[0]
+    assert declare(model=[model, model]).models == (model, model)
+    assert declare().train_on == (past.all(),)
+    assert declare(train_on=past.last("9d")).train_on == (past.last("9d"),)
+    assert declare(train_on=[past.all(), past.decayed("9d")]).train_on == (past.all(), past.decayed("9d"))
+    assert "the list is empty; give at least one estimator" in refusal(model=[])
+    assert "5 has no fit and predict" in refusal(model=[model, 5])
+    assert "'90d' is no part of history; use past.last" in refusal(train_on=["90d"])
+    assert "the last 9d stands twice; name it once" in refusal(train_on=[past.last("9d"), past.last("9d")])
 
 
 @pytest.mark.parametrize("kind", ["bool", "str", "int", "float"])
@@ -287,6 +299,28 @@ def test_other_settings_name_the_remedy(refusal, setting, given, said):
     ("make", "said"),
     [
         (lambda: rollout.shadow(pairs=0), r"pairs=0\): a whole number from 1 up"),
+        (
+            lambda: rollout.canary(shares=[]),
+            r"rollout.canary\(shares=\[\]\): shares that rise between 0 and 1, such as",
+        ),
+        (lambda: rollout.canary(shares=[0.5, 0.1]), "shares that rise between 0 and 1"),
+        (lambda: rollout.canary(shares=[0.5, 1]), "shares that rise between 0 and 1"),
+        (lambda: rollout.canary(shares="0.5"), "shares that rise between 0 and 1"),
+        (lambda: rollout.canary(shares=["a"]), "shares that rise between 0 and 1"),
+        (lambda: rollout.canary(step=0), r"rollout.canary\(step=0\): a whole number from 1 up"),
+        (lambda: rollout.canary(pairs=0), r"rollout.canary\(pairs=0\): a whole number from 1 up"),
+        (lambda: rollout.shadow(guard=[5]), r"rollout.shadow\(guard=\): 5 is no guard; use guard.latency"),
+        (
+            lambda: rollout.shadow(guard=[guard.scores(), guard.scores(rows=99)]),
+            "guard.scores stands twice; name it once",
+        ),
+        (lambda: guard.latency("soon"), r"guard.latency\(p99=\)='soon' is not a duration"),
+        (lambda: guard.scores(rows=9), r"guard.scores\(rows=9\): a whole number from 50 up"),
+        (
+            lambda: guard.scores(jump=0.2),
+            r"guard.scores\(jump=0.2\): a number from 1 up; retrain.on_drift\(\) looks at less",
+        ),
+        (lambda: guard.outcome(confidence=1), r"guard.outcome\(confidence=1\): from 0.5 to below 1, such as 0.99"),
         (lambda: rollout.shadow(pairs=1.5), "a whole number from 1 up"),
         (lambda: rollout.shadow(margin=0), "margin=0.*between 0 and 1, such as 0.01"),
         (lambda: rollout.shadow(margin="x"), "between 0 and 1, such as 0.01"),
@@ -307,6 +341,11 @@ def test_rollouts_and_triggers_name_the_remedy(make, said):
 @pytest.mark.parametrize("name", sorted(NOT_BUILT))
 def test_a_setting_to_come_is_an_error_until_then(refusal, name):
     assert refusal(**{name: 1}) == f"System({name}=): this setting is not built yet; leave it out"
+
+
+def test_what_may_be_traded_is_declared_with_within(refusal):
+    said = "System({name}, optimize=0.1): declare it with optimize.within(flips=..., drop=...)"
+    assert refusal(optimize=0.1).split(", optimize")[1] == said.split(", optimize")[1]
 
 
 def test_a_misspelt_setting_gets_a_hint(refusal):

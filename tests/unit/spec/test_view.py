@@ -1,4 +1,5 @@
 from datetime import datetime, timedelta
+from typing import Annotated
 
 import pytest
 
@@ -234,3 +235,19 @@ def test_a_delta_compares_with_a_value(aggregate):
 def test_a_delta_is_of_an_aggregate():
     with pytest.raises(DeclarationError, match="agg.delta\\('x'\\): give it an aggregate"):
         agg.delta("x")
+
+
+@pytest.mark.parametrize(
+    "aggregate", [agg.last("body"), agg.lag("body"), agg.top_k("body", over="1d"), agg.first("body")]
+)
+def test_no_feature_is_a_free_text(aggregate):
+    @mw.event(time="at")
+    class Note:
+        at: datetime
+        body: Annotated[str, mw.Meta(text=True)]
+
+    mw.FeatureView(Note, by=None, different=agg.count_distinct("body", over="1d"))
+    with pytest.raises(
+        DeclarationError, match=rf"FeatureView\(Note, x=\): body is free text, and agg.{aggregate.kind} of it"
+    ):
+        mw.FeatureView(Note, by=None, x=aggregate)

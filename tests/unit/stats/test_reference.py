@@ -7,8 +7,8 @@ import numpy as np
 import pytest
 
 from modelwright.stats.reference import (
-    BINS,
     PSI_LARGE,
+    QUANTILES,
     TEXTS,
     ColumnReference,
     plain,
@@ -20,15 +20,15 @@ from modelwright.stats.reference import (
 NAN = math.nan
 
 
-def test_numbers_are_cut_at_their_deciles():
+def test_numbers_are_cut_at_their_deciles_and_in_the_tails():
     reference = reference_of_numbers("x", np.arange(1000.0))
-    assert len(reference.edges) == BINS - 1
-    assert reference.counts == (*[100] * BINS, 0)
+    assert len(reference.edges) == len(QUANTILES)
+    assert reference.counts == (10, 40, 50, *[100] * 8, 50, 40, 10, 0)
 
 
 def test_repeated_numbers_have_fewer_bins():
     reference = reference_of_numbers("x", np.array([0.0] * 90 + [1.0] * 10))
-    assert reference.counts == (0, 90, 10, 0)
+    assert reference.counts == (0, 90, 0, 10, 0, 0)  # each of the two has a bin of its own
 
 
 def test_a_constant_column_sees_any_other_value():

@@ -11,7 +11,7 @@ from modelwright.training.baseline import class_order, constant_baseline, last_o
 
 BOOL, TEXT, NUMBER = (LabelSpec(name="y", kind=kind, delay_us=1) for kind in ("bool", "str", "float"))
 CONTRACT = Contract(name="Pay", fields=(), entity="card", time="at")
-LAST = [None, True, True, False, True]
+LAST = np.array([np.nan, 1, 1, 0, 1])
 OUTCOMES = np.array([True, True, False, False, True])
 
 
@@ -51,12 +51,12 @@ def test_as_it_was_last_time_gives_the_rates_after_each_outcome():
 
 def test_a_text_that_never_came_before_is_answered_with_the_rates():
     outcomes = np.array(["a", "b", "b"], dtype=object)
-    baseline = last_outcome_baseline(outcomes, [None, "a", "a"], CONTRACT, TEXT)
+    baseline = last_outcome_baseline(outcomes, np.array([None, "a", "a"], dtype=object), CONTRACT, TEXT)
     assert run(baseline, "a", "b", None) == [[0.0, 1.0], [1 / 3, 2 / 3], [1 / 3, 2 / 3]]
 
 
 def test_the_last_amount_is_said_again_and_the_median_where_there_is_none():
-    baseline = last_outcome_baseline(np.array([1.0, 5.0, 6.0]), [None, 1.0, 5.0], CONTRACT, NUMBER)
+    baseline = last_outcome_baseline(np.array([1.0, 5.0, 6.0]), np.array([np.nan, 1.0, 5.0]), CONTRACT, NUMBER)
     assert run(baseline, 7.5, None) == [7.5, 5.0]
 
 

@@ -159,6 +159,14 @@ def test_too_few_rows_are_no_ground_for_a_model(history):
         split_by_time(history.examples(), NEVER, 7 * DAY)
 
 
+def test_where_no_outcome_is_known_it_says_where_they_come_from(history):
+    del history.outcomes[:]
+    with pytest.raises(
+        TrainingError, match=r"only 0 rows .* read from the label's column, by its name, or come by POST"
+    ):
+        split_by_time(history.examples(), NEVER, 7 * DAY)
+
+
 def test_labels_that_take_too_long_leave_nothing_to_fit_on(ledger):
     book = ledger(delay_us=40 * DAY)
     for i in range(100):
