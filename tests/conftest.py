@@ -1,8 +1,10 @@
 """Small systems with seeded histories of their own, in folders of their own, and nothing tracked in the background."""
 
 import os
+import re
 import runpy
 import shutil
+import signal
 from collections.abc import Callable
 from pathlib import Path
 
@@ -10,9 +12,24 @@ import pyarrow.parquet as pq
 import pytest
 from hypothesis import Phase, settings
 
-os.environ["MODELWRIGHT_TRACKING"] = "off"
+from modelwright.testing.brokers import ServerProcess
 
-settings.register_profile("normal", max_examples=80, deadline=None)
+# What a machine's environment asks of others: proxies, collectors of traces, a container's routes, streams, how a terminal looks.
+FOREIGN = re.compile(
+    r"(?i:(https?|all|grpc)_proxy)|OTEL_\w+|AIP_\w+|MODELWRIGHT_(STREAM|SMTP)|PYTHONWARNINGS|COLUMNS|LINES|(FORCE|NO)_COLOR"
+)
+for name in filter(FOREIGN.fullmatch, list(os.environ)):
+    del os.environ[name]
+signal.signal(
+    signal.SIGINT, signal.default_int_handler
+)  # a shell starts background jobs with it ignored, and theirs too
+
+os.environ["MODELWRIGHT_TRACKING"] = "off"
+os.environ.setdefault(
+    "OMP_NUM_THREADS", "1"
+)  # tests run beside each other, and threads that spin take each other's cores
+
+settings.register_profile("normal", max_examples=50, deadline=None)
 settings.register_profile("slow", max_examples=1000, deadline=None)
 settings.register_profile("first", max_examples=300, deadline=None, phases=[Phase.explicit, Phase.generate])
 """Stops at the first failure as it was drawn: to see a broken promise go red without waiting for the least example."""
@@ -28,6 +45,17 @@ def no_home(monkeypatch: pytest.MonkeyPatch) -> None:
     """State lies beside the system file, wherever the tests are started from."""
     monkeypatch.delenv("MODELWRIGHT_HOME", raising=False)
     monkeypatch.delenv("ONCE", raising=False)
+
+
+@pytest.fixture(scope="session")
+def service() -> Callable[[type[ServerProcess]], None]:
+    """Skips the test where a server's program is absent, or fails it with MODELWRIGHT_SERVICES=required."""
+
+    def needed(kind: type[ServerProcess]) -> None:
+        if missing := kind.missing():
+            (pytest.fail if os.environ.get("MODELWRIGHT_SERVICES") == "required" else pytest.skip)(missing)
+
+    return needed
 
 
 @pytest.fixture(scope="session")

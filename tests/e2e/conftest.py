@@ -5,6 +5,7 @@ import http.client
 import json
 import os
 import random
+import resource
 import shutil
 import subprocess
 import sys
@@ -18,9 +19,11 @@ from urllib.parse import urlsplit
 
 import pytest
 
+from modelwright.serving.limits import LIMITS, RESERVED_FILES
+
 CARDS = Path(__file__).parents[1] / "systems" / "cards.py"
 NUMBERS = '''\
-"""The same payments, predicted from numbers alone by trees: a release in ONNX, which serves without training libraries."""
+"""The same payments, predicted from numbers alone by trees: a compiled release, which serves without training libraries."""
 
 from cards import Payment, history
 from lightgbm import LGBMClassifier
@@ -131,9 +134,10 @@ class Server:
         self.workspace = workspace
         self._messages = workspace.parent / f"{workspace.name}.stderr"
         command = [sys.executable, "-m", "modelwright.app.cli", "serve", str(release), "--port", "0", "--json"]
+        state = [] if "--no-log" in options else ["--workspace", str(workspace)]
         with self._messages.open("ab") as messages:
             self.process = subprocess.Popen(
-                [*command, "--workspace", str(workspace), *map(str, options)],
+                [*command, *state, *map(str, options)],
                 stdout=subprocess.PIPE, stderr=messages, env={**environment(workspace), **(extra_env or {})},
             )  # fmt: skip
 
@@ -153,14 +157,23 @@ class Server:
 
     def stop(self) -> int:
         self.process.terminate()
-        code = self.process.wait(20)
+        code = self.process.wait(60)
         assert self.process.stdout is not None
         self.process.stdout.close()
         return code
 
     def messages(self) -> str:
-        """What it said on standard error."""
-        return self._messages.read_text()
+        """What it said on standard error, but that few files may be open, where this machine allows no more."""
+        said = self._messages.read_text()
+        _, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+        if hard == resource.RLIM_INFINITY or hard >= LIMITS.waiting + RESERVED_FILES:
+            return said
+        return "".join(line for line in said.splitlines(keepends=True) if "files may be open" not in line)
+
+    def memory_mb(self) -> float:
+        """What it holds in memory, in MiB; 0 where the system does not say."""
+        status = Path(f"/proc/{self.process.pid}/status")
+        return int(status.read_text().partition("VmRSS:")[2].split()[0]) / 1024 if status.exists() else 0.0
 
     def connect(self) -> http.client.HTTPConnection:
         return http.client.HTTPConnection(*self.address, timeout=60)
@@ -191,19 +204,19 @@ def environment(home: Path) -> dict[str, str]:
     return {**os.environ, "MODELWRIGHT_HOME": str(home), "MODELWRIGHT_TRACKING": "off", "PYTHONWARNINGS": "default"}
 
 
-def run_command(*arguments: Any, home: Path, cwd: Path | None = None) -> Done:
+def run_command(*arguments: Any, home: Path, cwd: Path | None = None, timeout: float = 240) -> Done:
     """One modelwright command, to its end."""
     done = subprocess.run(
         [sys.executable, "-m", "modelwright.app.cli", *map(str, arguments)],
-        env=environment(home), cwd=cwd, capture_output=True, text=True, timeout=120, check=False,
+        env=environment(home), cwd=cwd, capture_output=True, text=True, timeout=timeout, check=False,
     )  # fmt: skip
     return Done(done.returncode, done.stdout, done.stderr)
 
 
-def train_in(folder: Path, system: str, rows: int = 500) -> Trained:
+def train_in(folder: Path, system: str, rows: int = 500, plain: str = PLAIN) -> Trained:
     shutil.copy(CARDS, folder)
     (folder / "card_numbers.py").write_text(NUMBERS)
-    (folder / "plain_cards.py").write_text(PLAIN)
+    (folder / "plain_cards.py").write_text(plain)
     write_csv(folder / "payments.csv", payments(rows))
     home = folder / "state"
     done = run_command("train", folder / system, "--json", home=home)
@@ -219,6 +232,12 @@ def modelwright() -> Callable[..., Done]:
 
 
 @pytest.fixture(scope="session")
+def environment_of() -> Callable[..., dict[str, str]]:
+    """The environment a command runs in: `environment_of(home)`."""
+    return environment
+
+
+@pytest.fixture(scope="session")
 def cards(tmp_path_factory: pytest.TempPathFactory) -> Trained:
     """A system with string inputs, trained; its release is in the native form. Tests copy its state, never change it."""
     return train_in(tmp_path_factory.mktemp("cards"), "cards.py")
@@ -226,7 +245,7 @@ def cards(tmp_path_factory: pytest.TempPathFactory) -> Trained:
 
 @pytest.fixture(scope="session")
 def card_numbers(tmp_path_factory: pytest.TempPathFactory) -> Trained:
-    """A system with number inputs, trained; its release is in ONNX."""
+    """A system with number inputs, trained; its release is in the compiled form."""
     return train_in(tmp_path_factory.mktemp("numbers"), "card_numbers.py")
 
 
@@ -236,9 +255,29 @@ def plain_cards(tmp_path_factory: pytest.TempPathFactory) -> Trained:
     return train_in(tmp_path_factory.mktemp("plain"), "plain_cards.py")
 
 
+@pytest.fixture
+def declare_plain(tmp_path_factory: pytest.TempPathFactory) -> Callable[[str, str], Trained]:
+    """Trains the system without features of history with another model: its expression, and the imports that takes."""
+
+    def train(model: str, imports: str) -> Trained:
+        folder = tmp_path_factory.mktemp("other")
+        words = {
+            "LGBMClassifier(n_estimators=20, verbose=-1)": model,
+            "import modelwright as mw\n": f"{imports}\nimport modelwright as mw\n",
+        }
+        text = PLAIN
+        for old, new in words.items():
+            assert old in text
+            text = text.replace(old, new)
+        return train_in(folder, "plain_cards.py", plain=text)
+
+    return train
+
+
 @pytest.fixture(scope="module")
 def serve(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Callable[..., Server]]:
-    """Starts servers that end with the module: `serve(release)`, `serve(release, workspace, options=["--max-waiting", 4])`."""
+    """Starts servers that end with the module: `serve(release)`, `serve(release, workspace, options=["--max-waiting", 4])`,
+    `serve(release, options=["--no-log"])`."""
     with ExitStack() as stack:
 
         def start(release: Path, workspace: Path | None = None, options: Sequence[Any] = (), **env: str) -> Server:

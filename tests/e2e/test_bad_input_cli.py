@@ -2,6 +2,7 @@
 
 import os
 import re
+import shlex
 import shutil
 import signal
 import socket
@@ -436,18 +437,20 @@ def test_control_c_in_training_leaves_everything_as_it_was(
     place: Path, card_numbers: Any, modelwright: Callable[..., Any], tmp_path: Path
 ) -> None:
     began = tmp_path / "began"
-    file = with_model(place, "slow_model", f"open({str(began)!r}, 'w'); import time; time.sleep(600)", "pass")
+    file = with_model(place, "slow_model", f"import os, time; os.mkdir({str(began)!r}); time.sleep(600)", "pass")
     state = place / "state"
     before = state_of(state, card_numbers.release)
-    process = subprocess.Popen(
-        [sys.executable, "-m", "modelwright.app.cli", "train", str(file)],
-        env={**os.environ, "MODELWRIGHT_HOME": str(state)}, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True,
-    )  # fmt: skip
-    while not began.exists():
-        assert process.poll() is None, process.stderr
-        time.sleep(0.02)
-    process.send_signal(signal.SIGINT)
-    out, err = process.communicate(timeout=60)
+    command = [sys.executable, "-m", "modelwright.app.cli", "train", str(file)]
+    env = {**os.environ, "MODELWRIGHT_HOME": str(state)}
+    with subprocess.Popen(command, env=env, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True) as process:
+        while not began.exists():
+            assert process.poll() is None, process.stderr
+            time.sleep(0.02)
+        process.send_signal(signal.SIGINT)
+        try:
+            out, err = process.communicate(timeout=60)
+        finally:
+            process.kill()
     assert process.returncode == INTERRUPTED
     assert (out, err) == ("", "modelwright: interrupted; what was acknowledged is in the log\n")
     assert state_of(state, card_numbers.release) == before
@@ -455,7 +458,9 @@ def test_control_c_in_training_leaves_everything_as_it_was(
 
 
 def test_an_answer_nobody_reads_is_no_traceback(card_numbers: Any) -> None:
-    command = f"{sys.executable} -m modelwright.app.cli journal {card_numbers.file} --json | true"
+    journal = shlex.join([sys.executable, "-m", "modelwright.app.cli", "journal", str(card_numbers.file), "--json"])
     env = {**os.environ, "MODELWRIGHT_HOME": str(card_numbers.home)}
-    done = subprocess.run(["sh", "-c", command], env=env, capture_output=True, text=True, timeout=60, check=False)
+    done = subprocess.run(
+        ["sh", "-c", f"{journal} | true"], env=env, capture_output=True, text=True, timeout=60, check=False
+    )
     assert done.stderr == ""

@@ -1,7 +1,9 @@
 """What may be wrong with a request: each gets its status and a problem in JSON, and the server lives on unchanged."""
 
+import gzip
 import json
 import socket
+import zlib
 from collections.abc import Callable, Iterator
 from datetime import UTC, datetime, timedelta
 from typing import Any
@@ -297,6 +299,23 @@ def test_the_content_type_is_not_asked_for(server: Any, payment: Any) -> None:
     for number, kind in enumerate(["text/plain", "application/xml", "application/x-www-form-urlencoded", ""]):
         reply = server.ask("POST", "/predict", body.replace(b"typed", b"typed%d" % number), {"content-type": kind})
         assert reply.status == 200
+
+
+def test_a_compressed_body_is_refused_and_never_unpacked(server: Any, payment: Any) -> None:
+    small = json.dumps(payment("packed")).encode()
+    bomb = gzip.compress(bytes(256 << 20), 9)  # 256 KiB that hold 256 MiB
+    before = server.memory_mb()
+    for route in ("/predict", "/events", "/outcomes", "/invocations", "/score"):
+        for body, coding in (
+            (gzip.compress(small), "gzip"),
+            (bomb, "gzip"),
+            (zlib.compress(small), "deflate"),
+            (small, "br"),
+        ):
+            reply = server.ask("POST", route, body, {"content-encoding": coding})
+            assert "compressed" in refused(reply, 415)["detail"]
+    assert server.memory_mb() < before + 64
+    assert server.ask("POST", "/predict", small, {"content-encoding": "identity"}).status == 200
 
 
 def test_odd_texts_are_texts(server: Any, payment: Any) -> None:

@@ -301,7 +301,7 @@ def test_a_full_disk_refuses_what_is_new_answers_what_is_stored_and_needs_no_res
     """The largest file the server may write stands for the end of its disk, since it can be moved under a process."""
     resource = pytest.importorskip("resource")
     if not hasattr(resource, "prlimit"):
-        pytest.skip("limits of another process can be set on Linux only")
+        pytest.skip("limits of another process can be set on Linux only: run this there")
     root = tmp_path / "state"
     server = serve(card_numbers.release, root)
     answer = server.post("/predict", payment("p0")).json

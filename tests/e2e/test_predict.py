@@ -3,6 +3,7 @@
 import csv
 import gzip
 import json
+import os
 import shutil
 import subprocess
 import sys
@@ -18,8 +19,9 @@ import pyarrow.parquet as pq
 import pytest
 
 import modelwright as mw
-from modelwright.app.commands.predict import Checked
-from modelwright.core.errors import DataError
+from modelwright.app.commands.predict import Checked, predict_with
+from modelwright.core.errors import DataError, UsageError
+from modelwright.core.machine_code import fits_machine
 from modelwright.ingest import readers
 
 COLUMNS = ["id", "at", "prediction", "score", "probability_false", "probability_true", "release"]
@@ -34,7 +36,7 @@ def later(some_payments: Callable[..., list[dict[str, Any]]]) -> list[dict[str, 
 
 @pytest.fixture(params=["card_numbers", "cards"])
 def trained(request: pytest.FixtureRequest, tmp_path: Path) -> Any:
-    """Each system with a copy of its state: release in ONNX, and release in the native form with string inputs."""
+    """Each system with a copy of its state: compiled release, and release in the native form with string inputs."""
     made = request.getfixturevalue(request.param)
     shutil.copytree(made.home, tmp_path / "state")
     return type(made)(made.file, tmp_path / "state", tmp_path / "state" / "releases" / made.release.name)
@@ -234,6 +236,37 @@ def test_a_file_in_many_batches_gives_the_answers_of_one(
     assert answers.schema.field("id").type == pa.string()
 
 
+LIBRARIES = """
+import sys
+from modelwright.app.cli import main
+code = main(sys.argv[1:])
+print(*sorted({"sklearn", "lightgbm", "numba", "mlflow"} & set(sys.modules)), file=sys.stderr)
+sys.exit(code)
+"""
+
+
+def test_a_release_scores_a_file_as_its_system_does_where_nothing_is_that_trained_it(
+    plain: Any, predict: Any, tmp_path: Path
+) -> None:
+    given = plain_rows(tmp_path / "in.parquet", 1_000)
+    predict(plain, given, tmp_path / "system.parquet")
+    elsewhere = shutil.copytree(plain.release, tmp_path / "elsewhere" / plain.release.name)
+    command = [sys.executable, "-c", LIBRARIES, "predict", elsewhere, given, tmp_path / "out.parquet", "--json"]
+    environment = {**os.environ, "MODELWRIGHT_HOME": "none"}
+    done = subprocess.run(
+        command, capture_output=True, text=True, check=True, timeout=300, cwd=tmp_path, env=environment
+    )
+    assert json.loads(done.stdout)["release"] == plain.release.name
+    assert pq.read_table(tmp_path / "out.parquet").equals(pq.read_table(tmp_path / "system.parquet"))
+    assert done.stderr == ("\n" if fits_machine() else "numba\n")
+    assert not (tmp_path / "none").exists()
+
+
+def test_a_release_that_reads_history_wants_its_system(trained: Any, tmp_path: Path) -> None:
+    with pytest.raises(UsageError, match=r"reads history, which stands in its system's log; give the system's file"):
+        predict_with(trained.release, tmp_path / "in.csv", tmp_path / "out.csv")
+
+
 def test_a_file_of_which_nothing_can_be_scored_says_why_and_leaves_nothing(
     plain: Any, predict: Any, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
@@ -275,7 +308,10 @@ print(done.rows, int(peak.split()[1]) // 1024)
 """
 
 
-@pytest.mark.skipif(not Path("/proc/self/status").exists(), reason="peak memory of a process alone is read from /proc")
+@pytest.mark.skipif(
+    not Path("/proc/self/status").exists(),
+    reason="peak memory of a process alone is read from /proc: run this on Linux",
+)
 def test_memory_does_not_grow_with_a_file_without_history(
     plain: Any, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:

@@ -15,7 +15,8 @@ JOURNAL = ["seq", "at", "kind", "release", "summary", "evidence", "observed", "p
 def rehearsed(tmp_path_factory, market_of, modelwright):
     """The electricity example on its first half-hours, rehearsed."""
     folder = tmp_path_factory.mktemp("rehearsed")
-    file = market_of(folder, 6_000)
+    alerts = 'alerts=[alert.webhook("$NOBODY", kinds=["promoted"])],\n    retrain=['
+    file = market_of(folder, 6_000, {"import agg, gate": "import agg, alert, gate", "retrain=[": alerts})
     home = folder / "state"
     done = modelwright("rehearse", file, "--json", home=home)
     assert done.code == 0, done.err
@@ -53,6 +54,29 @@ def test_the_journal_of_the_rehearsal_is_read_apart(rehearsed, modelwright):
     assert modelwright("journal", file, "--json", home=home).out == ""  # nothing was decided live
 
 
+def test_its_status_tells_what_was_decided_and_where_its_answers_are(rehearsed, modelwright):
+    file, home, *_ = rehearsed
+    said = modelwright("status", file, "--rehearsal", home=home)
+    assert (said.code, said.err) == (0, "")
+    assert "champion" in said.out and "decisions" in said.out
+    assert "in its report, not in a log" in said.out
+    assert "predictions" not in said.out
+
+
+def test_the_report_says_how_it_ended_and_what_would_have_been_sent(rehearsed):
+    _, home, done = rehearsed
+    page = (home / "rehearsal/reports/rehearsal.html").read_text()
+    data = json.loads(page.partition('id="data">')[2].partition("</script>")[0])["report"]
+    sent = data["alerts"]["sent"]
+    assert len(sent) == done.json["alerts"] == 1 + done.json["promotions"]
+    assert {(one["kind"], *one["to"]) for one in sent} == {("promoted", "webhook $NOBODY")}
+    quality = data["digest"]["quality"]
+    assert set(quality["rivals"]) == {"the frozen first model", "the baseline"}
+    assert quality["now"]["low"] < quality["now"]["value"] < quality["now"]["high"]
+    assert {figure["rows"] for figure in quality["rivals"].values()} == {quality["now"]["rows"]}
+    assert data["digest"]["headline"].partition(":")[0] in ("Good", "Worth a look", "Not good enough")
+
+
 def test_the_report_is_one_file_that_refers_to_nothing(rehearsed):
     _, home, done = rehearsed
     page = (home / "rehearsal/reports/rehearsal.html").read_text()
@@ -88,3 +112,18 @@ def test_a_share_that_is_none_is_exit_code_2(rehearsed, modelwright, share):
     done = modelwright("rehearse", file, "--from", share, home=home)
     assert done.code == 2
     assert len(done.err.strip().splitlines()) == 1
+
+
+def test_policies_are_compared_on_the_command_line(declare, modelwright):
+    file = declare("sales")
+    policies = file.with_name("policies.py")
+    policies.write_text('from modelwright import retrain\npolicies = {"never": [], "daily": [retrain.every("1d")]}\n')
+    said = modelwright("rehearse", file, "--compare", policies, "--json", home=file.parent / "state")
+    assert said.code == 0, said.err
+    assert [one["policy"] for one in said.json["policies"]] == ["as declared", "never", "daily"]
+    assert said.json["recommended"] in ("as declared", "never", "daily")
+    for_people = modelwright("rehearse", file, "--compare", policies, home=file.parent / "state")
+    assert "recommended" in for_people.err and "daily" in for_people.err
+    absent = modelwright("rehearse", file, "--compare", "nothing.py", home=file.parent / "state")
+    assert (absent.code, len(absent.err.splitlines())) == (2, 1)
+    assert "nothing.py does not exist; give the Python file that declares the policies" in absent.err

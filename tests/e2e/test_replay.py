@@ -5,6 +5,7 @@ import http.client
 import json
 import math
 import os
+import re
 import shutil
 import signal
 import socket
@@ -29,7 +30,7 @@ from modelwright.features.plan import LabelColumn
 from modelwright.lake.rows import EventRow
 from modelwright.release.folder import read_manifest
 
-PATIENCE_S = 60.0
+PATIENCE_S = 240.0
 
 
 def free_port():
@@ -67,7 +68,7 @@ class Run:
         if self.process.poll() is None:
             self.process.terminate()
             with contextlib.suppress(subprocess.TimeoutExpired):
-                self.process.wait(20)
+                self.process.wait(60)
             self.process.kill()
         self.process.communicate()
 
@@ -103,9 +104,10 @@ class Run:
             )
             return int(said.stdout.split()[0]) if said.stdout.split() else None
         for task in Path(f"/proc/{self.process.pid}/task").iterdir():
-            for pid in (task / "children").read_text().split():
-                if module.encode() in Path(f"/proc/{pid}/cmdline").read_bytes().split(b"\0"):
-                    return int(pid)
+            with contextlib.suppress(OSError):  # a thread or a child that has just ended
+                for pid in (task / "children").read_text().split():
+                    if module.encode() in Path(f"/proc/{pid}/cmdline").read_bytes().split(b"\0"):
+                        return int(pid)
         return None
 
 
@@ -139,9 +141,15 @@ def test_a_replay_decides_what_the_rehearsal_decided(replayed):
     assert {name: replay[name] for name in same} == {name: rehearsal[name] for name in same}
 
 
-@pytest.mark.parametrize("name", ["disputes", "sales", "tickets", "returns"])
-def test_entities_texts_amounts_late_classes_and_labels_ahead_replay_as_they_rehearse(declare, name):
-    file = declare(name)
+CANARY = {"rollout.shadow(pairs=30,": "rollout.canary(shares=[0.2, 0.5], step=15, pairs=30,"}
+
+BY_ROWS = {'retrain.every("14d"), retrain.on_decay(drop=0.1, rows=60)': "retrain.on_rows(250)"}
+LONGER = [pytest.param(name, {}, marks=pytest.mark.slow) for name in ("sales", "returns")]
+
+
+@pytest.mark.parametrize(("name", "changes"), [("disputes", CANARY), ("disputes", BY_ROWS), ("tickets", {}), *LONGER])
+def test_entities_texts_amounts_late_classes_and_labels_ahead_replay_as_they_rehearse(declare, name, changes):
+    file = declare(name, changes)
     rehearsed = mw.load(file).rehearse()
     with Run(file, "--replay", str(file.with_name(f"{name}.csv")), "--once") as run:
         code, out, err = run.end()
@@ -149,6 +157,63 @@ def test_entities_texts_amounts_late_classes_and_labels_ahead_replay_as_they_reh
     said = json.loads(out)
     assert said["journal_sha256"] == rehearsed.journal_sha256
     assert (said["self_running"], said["frozen"]) == (rehearsed.self_running, rehearsed.frozen)
+
+
+@pytest.mark.slow
+def test_tuned_and_since_a_change_it_is_trained_live_as_it_was_in_the_rehearsal(declare):
+    pytest.importorskip("optuna", reason="pip install 'modelwright[tune]'")
+    space = "{'num_leaves': mw.space.integer(2, 31, log=True)}"
+    file = declare(
+        "sales",
+        {
+            "model=LGBMRegressor(n_estimators=20, num_leaves=7, n_jobs=1, verbose=-1)":
+                f"model=mw.tune(LGBMRegressor(n_estimators=20, n_jobs=1, verbose=-1), {space}, trials=2),"
+                "train_on=mw.past.since_change()",
+            'retrain=[retrain.every("7d")]': 'retrain=[retrain.every("7d"), retrain.on_drift()]',
+            "rows: int = 1_200": "rows: int = 2_400",
+            "random.integers(0, 60))": "random.integers(0, 60)) + 60 * (i > rows * 0.5)",
+        },
+    )  # fmt: skip
+    system = mw.load(file)
+    rehearsed = system.rehearse()
+    with Run(file, "--replay", str(file.with_name("sales.csv")), "--once") as run:
+        code, out, err = run.end()
+    assert code == 0, err
+    trained = [row for row in system.journal(of="replay") if row.kind == "trained"]
+    assert trained[0].evidence["trained_on"] == "all history"
+    assert trained[-1].evidence["trained_on"].startswith("since the change at ")
+    assert trained[-1].evidence["rows"] < trained[-2].evidence["rows"]
+    assert all(len(row.evidence["chosen_from"][0]["trials"]) == 3 for row in trained)
+    assert json.loads(out)["journal_sha256"] == rehearsed.journal_sha256
+
+
+def test_drift_is_noticed_live_as_it_was_in_the_rehearsal(declare):
+    file = declare(
+        "disputes",
+        {
+            'retrain=[retrain.every("14d"), retrain.on_decay(drop=0.1, rows=60)]': "retrain=[retrain.on_drift()], "
+            'monitor=mw.monitor(false_alarm_every="29d")',
+            "random.lognormal(3, 1)": "random.lognormal(3 if i < rows * 0.6 else 4, 1)",
+        },
+    )
+    rehearsed = mw.load(file).rehearse()
+    with Run(file, "--replay", str(file.with_name("disputes.csv")), "--once") as run:
+        code, out, err = run.end()
+    assert code == 0, err
+    assert json.loads(out)["journal_sha256"] == rehearsed.journal_sha256
+    rows = mw.load(file).journal(of="replay")
+    drifted = [one["name"] for row in rows if row.kind == "alert" for one in row.evidence.get("drifted", ())]
+    assert "amount" in drifted
+    assert {row.evidence["trigger"] for row in rows if row.kind == "trigger"} == {"OnDrift"}
+    report = Path(rehearsed.report)
+    told = json.loads(re.search(r'id="data">(.*?)</script>', report.read_text()).group(1))["report"]["drift"]
+    assert "amount" in [one["name"] for one in told["findings"]]
+    assert told["false_alarm_every"] == "29d"
+    assert all(one["sure"].endswith("likelier") for one in told["findings"])
+    drift = mw.load(file).status(of="replay").drift
+    assert [one["name"] for one in drift["findings"]] == [
+        one["name"] for alarm in drift["alarms"] for one in alarm["drifted"]
+    ]
 
 
 def test_labels_ahead_are_read_by_the_running_system_itself(declare):
@@ -162,6 +227,7 @@ def test_labels_ahead_are_read_by_the_running_system_itself(declare):
 
     with Run(file, port=free_port()) as run:
         until(run.champion, "the first champion")
+        assert run.ask("GET", "/console.json")[1]["drift"]["false_alarm_every"] == "30d"
         said = run.ask("POST", "/outcomes", {"id": "v1", "outcome": 1.0})
         assert said[0] == 422
         assert "spends is not told but read from later events (sum(spent) over the 2d after" in said[1]["detail"]
@@ -184,6 +250,27 @@ def test_labels_ahead_are_read_by_the_running_system_itself(declare):
     known = [row["_id"] for row in events.to_pylist() if row["guest"] is not None and row["_id"] != "now"]
     assert len(ids) == len(set(ids))
     assert sorted(ids) == sorted(known)
+
+
+def test_a_run_that_goes_on_watches_what_its_champion_was_asked_before(declare):
+    file = declare("sales")
+    hour = {"shop": "s1", "warmth": 20.0, "holiday": False}
+
+    def watched(run):
+        said = run.ask("GET", "/console.json")
+        return said and (said[1].get("drift") or {}).get("rows")
+
+    with Run(file, port=free_port()) as run:
+        until(run.champion, "the first champion")
+        now = datetime.now(UTC).isoformat()
+        asked = [{**hour, "at": now, "visitors": visitors} for visitors in range(200)]
+        assert run.ask("POST", "/predict", asked)[0] == 200
+        first = until(lambda: watched(run), "requests to be watched")
+        assert first == 200
+        os.kill(run.process.pid, signal.SIGKILL)
+        run.process.wait()
+    with Run(file, port=free_port()) as run:
+        assert until(lambda: watched(run), "the requests of before") == first
 
 
 FRAGILE = '''
@@ -220,6 +307,46 @@ def test_a_release_that_fails_live_is_replaced_without_a_restart_as_it_was_in_th
     assert back.summary.startswith("r0-")
     assert back.summary.endswith("failed to predict: RuntimeError: too many")
     assert not [row for row in system.journal(of="replay") if "serving process" in row.summary]
+
+
+def test_a_proxy_is_not_asked_for_what_this_machine_serves(declare, monkeypatch):
+    for name in ("no_proxy", "NO_PROXY"):
+        monkeypatch.delenv(name, raising=False)
+    monkeypatch.setenv("http_proxy", "http://127.0.0.1:9")
+    file = declare("sales", {"rows: int = 1_200": "rows: int = 300"})
+    with Run(file, "--replay", str(file.with_name("sales.csv")), "--once") as run:
+        code, out, err = run.end()
+    assert code == 0, err
+    assert json.loads(out)["replayed"] == 1.0
+
+
+def test_what_one_serving_process_rolls_back_all_roll_back(declare):
+    file = declare("sales", {"system = mw.System(": FRAGILE, "model=LGBMRegressor(": "model=Fragile("})
+
+    def ready(connection):
+        connection.request("GET", "/readyz")
+        return json.loads(connection.getresponse().read())["release"] or ""
+
+    with Run(file, "--workers", "2", port=free_port()) as run, contextlib.ExitStack() as held:
+        until(lambda: (run.champion() or "").startswith("r1-"), "the first champion")
+        # Twenty connections are with both processes, but for one chance in a million.
+        connections = [http.client.HTTPConnection("127.0.0.1", run.port, timeout=20) for _ in range(20)]
+        for connection in connections:
+            held.callback(connection.close)
+        until(lambda: all(ready(connection).startswith("r1-") for connection in connections), "all of them")
+        hours = [
+            {"at": f"2024-12-01T1{n}:00:00Z", "shop": "s1", "warmth": 1.0, "holiday": False, "visitors": 777}
+            for n in range(3)
+        ]
+        connections[0].request("POST", "/predict", json.dumps(hours))
+        answer = connections[0].getresponse()
+        said = json.loads(answer.read())
+        assert answer.status == 200, said
+        assert {one["release"][:3] for one in said} == {"r0-"}
+        until(lambda: all(ready(connection).startswith("r0-") for connection in connections), "all of them")
+        code, _, err = run.end(signal.SIGTERM)
+    assert code == 0, err
+    assert [row.kind for row in mw.load(file).journal()].count("rolled_back") == 1
 
 
 def test_the_journal_of_the_replay_is_the_rehearsals(replayed):
@@ -357,23 +484,36 @@ def test_ctrl_c_in_a_replay_ends_it_with_130(replayed):
     assert "Traceback" not in err
 
 
-def test_a_second_run_on_the_workspace_is_refused_in_one_line(declare, modelwright):
+def test_beside_a_run_a_replay_is_refused_a_training_is_not_and_a_second_run_stands_by(declare, modelwright):
     file = declare("disputes")
-    with Run(file, port=free_port()) as run:
+    with contextlib.ExitStack() as held:
+        run = held.enter_context(Run(file, port=free_port()))
         until(run.champion, "the first champion")
+        second = held.enter_context(Run(file, port=run.port))
         home = file.parent / ".modelwright"
-        for more in ((), ("--replay", file.with_name("disputes.csv"), "--once")):
-            second = modelwright("run", file, "--port", "0", *more, home=home)
-            assert second.code == 1
-            (line,) = second.err.strip().splitlines()
-            assert f"another process (process {run.process.pid}) is its run already" in line
+        refused = modelwright(
+            "run", file, "--port", "0", "--replay", file.with_name("disputes.csv"), "--once", home=home
+        )
+        assert refused.code == 1
+        (line,) = refused.err.strip().splitlines()
+        assert f"another process (process {run.process.pid}) is its run already" in line
+        assert second.process.stderr.readline() == (
+            f"modelwright: process {run.process.pid} runs this system; standing by, to go on where it ends\n"
+        )
         assert modelwright("status", file, "--json", home=home).json["champion"]["release"] == run.champion()
         trained = modelwright("train", file, "--json", home=home)
         assert trained.code == 0, trained.err
         assert trained.json["promoted"] is False  # the loop decides
-        code, out, err = run.end(signal.SIGTERM)
+        champion = run.champion()
+        assert run.end(signal.SIGKILL)[0] == -signal.SIGKILL
+        json.loads(second.process.stdout.readline())  # it listens
+        assert until(second.champion, "the champion of before") == champion
+        assert modelwright("status", file, "--json", home=home).json["champion"]["release"] == champion
+        code, _, err = second.end(signal.SIGTERM)
     assert code == 0, err
-    assert json.loads(out).keys() == {"address"}
+    rows = list(mw.load(file).journal())
+    assert [row.kind for row in rows].count("promoted") == 1
+    assert len({row.release for row in rows if row.kind == "registered"}) == 3  # the baseline, the first, and `train`'s
 
 
 SLOW = '''
@@ -442,7 +582,7 @@ def test_serving_that_is_killed_is_started_again_and_nothing_acknowledged_is_los
         try:
             for wanted in (100, 300):
                 until(lambda wanted=wanted: len(acknowledged) > wanted, "answers")
-                killed.append(until(lambda: run.child("modelwright.app.server"), "the serving process"))
+                killed.append(until(lambda: run.child("modelwright.app.worker"), "the serving process"))
                 os.kill(killed[-1], signal.SIGKILL)
                 before = len(acknowledged)
                 until(lambda before=before: len(acknowledged) > before + 100, "answers after the kill")
@@ -450,7 +590,7 @@ def test_serving_that_is_killed_is_started_again_and_nothing_acknowledged_is_los
             stop.set()
             for worker in workers:
                 worker.join()
-        assert run.child("modelwright.app.server") not in killed
+        assert run.child("modelwright.app.worker") not in killed
         again = next(iter(acknowledged))
         body = {"payment": again, "card": "c" + again.split("-")[1], "amount": 1.5, "country": "DE"}
         number = int(again.split("-")[2])
@@ -478,7 +618,7 @@ def test_a_run_on_a_full_disk_answers_what_is_stored_and_goes_on_when_there_is_r
     """The largest file that its processes may write stands for the end of their disk."""
     resource = pytest.importorskip("resource")
     if not hasattr(resource, "prlimit"):
-        pytest.skip("limits of another process can be set on Linux only")
+        pytest.skip("limits of another process can be set on Linux only: run this there")
     file = declare("disputes")
 
     def body(number):
@@ -489,7 +629,7 @@ def test_a_run_on_a_full_disk_answers_what_is_stored_and_goes_on_when_there_is_r
         until(run.champion, "the first champion")
         stored = run.ask("POST", "/predict", body(0))
         assert stored[0] == 200
-        pids = [run.process.pid, run.child("modelwright.app.server")]
+        pids = [run.process.pid, run.child("modelwright.app.worker")]
         size = (file.parent / ".modelwright" / "log" / "data.mdb").stat().st_size
         for pid in pids:
             resource.prlimit(pid, resource.RLIMIT_FSIZE, (size, resource.RLIM_INFINITY))
@@ -507,7 +647,7 @@ def test_a_run_on_a_full_disk_answers_what_is_stored_and_goes_on_when_there_is_r
         for pid in pids:
             resource.prlimit(pid, resource.RLIMIT_FSIZE, (resource.RLIM_INFINITY, resource.RLIM_INFINITY))
         assert run.ask("POST", "/predict", body(number))[0] == 200
-        assert run.child("modelwright.app.server") == pids[1], "nobody had to be started again"
+        assert run.child("modelwright.app.worker") == pids[1], "nobody had to be started again"
         code, _, err = run.end(signal.SIGTERM)
     assert code == 0, err
     told = [line for line in err.splitlines() if "disk is full" in line]

@@ -29,7 +29,10 @@ from modelwright.lake.workspace import Workspace
 from modelwright.release.folder import read_manifest
 from modelwright.spec.contract import Contract
 
-TRAINING = ("sklearn", "pandas", "mlflow", "lightgbm", "skl2onnx", "onnx", "onnxmltools", "duckdb", "cloudpickle")
+TRAINING = (
+    "sklearn", "pandas", "mlflow", "lightgbm", "xgboost", "catboost", "torch", "skl2onnx", "onnx", "onnxmltools", "duckdb",
+    "cloudpickle",
+)  # fmt: skip
 
 
 def log_of(server: Any, release: Path) -> Log:
@@ -295,7 +298,8 @@ def without_training(tmp_path: Path) -> dict[str, str]:
     """The environment of a process to which the training libraries are not installed; it says what it loaded."""
     (tmp_path / "path").mkdir()
     (tmp_path / "path" / "sitecustomize.py").write_text(ABSENT)
-    return {"PYTHONPATH": str(tmp_path / "path"), "LOADED": str(tmp_path / "loaded"), "HIDE": "yes"}
+    path = os.pathsep.join([str(tmp_path / "path"), *filter(None, [os.environ.get("PYTHONPATH")])])
+    return {"PYTHONPATH": path, "LOADED": str(tmp_path / "loaded"), "HIDE": "yes"}
 
 
 @pytest.mark.parametrize("hide", ["yes", "no"])
@@ -313,6 +317,28 @@ def test_serving_needs_nothing_of_training(
         assert server.ask("GET", path).status == 200
     assert server.stop() == 0
     # pyarrow takes cloudpickle where it finds it.
+    assert (tmp_path / "loaded").read_text() in ("", "cloudpickle")
+
+
+def test_a_graph_behind_a_preparation_needs_nothing_of_training_either(
+    declare_plain: Any, serve: Any, payment: Any, without_training: dict[str, str], tmp_path: Path
+) -> None:
+    """A support vector machine behind a scaler: half of it is a program, the other half an ONNX graph."""
+    trained = declare_plain(
+        "make_pipeline(StandardScaler(), SVC())",
+        "from sklearn.pipeline import make_pipeline\n"
+        "from sklearn.preprocessing import StandardScaler\n"
+        "from sklearn.svm import SVC\n",
+    )
+    manifest = json.loads((trained.release / "manifest.json").read_text())
+    served = next(form for form in manifest["forms"] if form["equivalence"]["accepted"])
+    assert served["name"] == "compiled + onnx float64"
+    assert manifest["requires"] == {}
+    server = serve(trained.release, **without_training)
+    answers = server.post("/predict", [payment(f"p{number}", amount=(number + 1) / 2) for number in range(40)])
+    assert answers.status == 200
+    assert {answer["probabilities"]["true"] for answer in answers.json} <= {0.0, 1.0}
+    assert server.stop() == 0
     assert (tmp_path / "loaded").read_text() in ("", "cloudpickle")
 
 
@@ -338,7 +364,7 @@ def test_a_history_built_where_the_log_was_written_is_served_without_a_table_lib
     server = serve(card_numbers.release, tmp_path / "state")
     maps = Path(f"/proc/{server.process.pid}/maps")
     if not maps.exists():
-        pytest.skip("which libraries a process holds is read from /proc")
+        pytest.skip("which libraries a process holds is read from /proc: run this on Linux")
     assert server.ask("GET", "/readyz").json["events"] == 500
     assert server.post("/predict", payment("p")).status == 200
     loaded = maps.read_text()
@@ -382,9 +408,15 @@ def test_a_workspace_has_one_server(
     assert done.err.count("\n") == 1
 
 
-def test_control_c_ends_it_as_interrupted(card_numbers: Any, serve: Any) -> None:
-    server = serve(card_numbers.release)
+@pytest.mark.parametrize("inherited", [signal.SIG_DFL, signal.SIG_IGN], ids=["heeded", "ignored"])
+def test_control_c_ends_it_as_interrupted(card_numbers: Any, serve: Any, inherited: Any) -> None:
+    """Also where a shell started it as a background job, with the signal ignored."""
+    before = signal.signal(signal.SIGINT, inherited)
+    try:
+        server = serve(card_numbers.release)
+    finally:
+        signal.signal(signal.SIGINT, before)
     server.process.send_signal(signal.SIGINT)
-    assert server.process.wait(20) == 130
+    assert server.process.wait(60) == 130
     assert server.messages().endswith("modelwright: interrupted; what was acknowledged is in the log\n")
     assert "Traceback" not in server.messages()

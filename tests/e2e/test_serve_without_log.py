@@ -4,26 +4,22 @@ import http.client
 import json
 import os
 import subprocess
-import sys
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
 
 import pytest
+from tests.e2e.commands import without_log
 
 NEVER = ("pyarrow/", "deltalake/", "pandas/", "onnxruntime/", "sklearn/", "lightgbm/")
-
-
-def command(release: Path) -> list[str]:
-    return [sys.executable, "-m", "modelwright.app.cli", "serve", str(release), "--no-log", "--port", "0", "--json"]
 
 
 @pytest.fixture
 def server(plain_cards: Any, tmp_path: Path) -> Iterator[Callable[..., tuple[int, bytes]]]:
     """Asks a server that runs in an empty folder: `server("POST", "/predict", body)`."""
     env = {**os.environ, "MODELWRIGHT_HOME": str(tmp_path / "state"), "PYTHONWARNINGS": "error"}
-    with subprocess.Popen(command(plain_cards.release), env=env, cwd=tmp_path, stdout=subprocess.PIPE) as process:
+    with subprocess.Popen(without_log(plain_cards.release), env=env, cwd=tmp_path, stdout=subprocess.PIPE) as process:
         assert process.stdout is not None
         address = urlsplit(json.loads(process.stdout.readline())["address"])
 
@@ -38,8 +34,22 @@ def server(plain_cards: Any, tmp_path: Path) -> Iterator[Callable[..., tuple[int
         ask.process = process  # type: ignore[attr-defined]  # what is looked at beside its answers
         yield ask
         process.terminate()
-        assert process.wait(20) == 0
+        assert process.wait(60) == 0
     assert list(tmp_path.iterdir()) == []
+
+
+def tensors(rows: list[dict[str, Any]]) -> list[dict[str, Any]]:
+    """Columns of the Open Inference Protocol."""
+    datatypes = {"amount": "FP64", "items": "INT64"}
+    return [
+        {
+            "name": name,
+            "shape": [len(rows)],
+            "datatype": datatypes.get(name, "BYTES"),
+            "data": [row[name] for row in rows],
+        }
+        for name in rows[0]
+    ]
 
 
 def test_it_answers_as_with_a_log_and_writes_nothing(
@@ -51,6 +61,16 @@ def test_it_answers_as_with_a_log_and_writes_nothing(
         reply = logged.post("/predict", body)
         assert server("POST", "/predict", body) == (reply.status, reply.body)
     assert server("POST", "/events", rows[0])[0] == 404
+    infer = "/v2/models/plain-cards/infer"
+    for path, body in (
+        (infer, {"inputs": tensors(rows[:20])}),
+        (f"{infer}?asked=twice", {"inputs": tensors(rows[:1])}),
+        (infer, {"inputs": tensors(rows[:1])[1:2]}),
+        ("/v2/models/nobody/infer", {}),
+        ("/v2/repository/index", {}),
+    ):
+        reply = logged.post(path, body)
+        assert server("POST", path, body) == (reply.status, reply.body)
     for path in ("/healthz", "/readyz", "/metrics", "/openapi.json", "/docs"):
         assert server("GET", path)[0] == 200
     maps = Path(f"/proc/{server.process.pid}/maps")
@@ -68,7 +88,7 @@ def test_a_release_with_history_and_a_workspace_are_refused(
         (plain_cards.release, ["--workspace", str(tmp_path / "state")], "--workspace"),
     ):
         done = subprocess.run(
-            [*command(release), *more], cwd=tmp_path, capture_output=True, text=True, timeout=60, check=False
+            [*without_log(release), *more], cwd=tmp_path, capture_output=True, text=True, timeout=60, check=False
         )
         assert done.returncode == 2
         assert said in done.stderr

@@ -12,7 +12,10 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+import grpc
 import pytest
+from grpc_health.v1 import health_pb2, health_pb2_grpc
+from tritonclient.grpc import service_pb2
 
 openssl = shutil.which("openssl")
 pytestmark = pytest.mark.skipif(openssl is None, reason="no openssl command makes the certificates")
@@ -50,6 +53,29 @@ def ask(address: tuple[str, int], cert: Path, path: str, body: Any = None, **hea
         connection.close()
 
 
+def secure(address: str, cert: Path) -> grpc.Channel:
+    """A channel that verifies the certificate."""
+    return grpc.secure_channel(address, grpc.ssl_channel_credentials(cert.read_bytes()))
+
+
+def is_serving(channel: grpc.Channel) -> bool:
+    """Bounded: for a server that may not listen yet, or with another certificate."""
+    try:
+        said = health_pb2_grpc.HealthStub(channel).Check(health_pb2.HealthCheckRequest(), timeout=30)
+    except grpc.RpcError:
+        return False
+    return bool(said.status == health_pb2.HealthCheckResponse.SERVING)
+
+
+def test_grpc_has_the_same_certificate(card_numbers: Any, serve: Any, pair: Any) -> None:
+    server = serve(card_numbers.release, options=[*tls(pair), "--grpc-port", 0])
+    with secure(server.started["grpc"], pair[0]) as channel:
+        assert is_serving(channel)
+    with grpc.insecure_channel(server.started["grpc"]) as channel:
+        assert not is_serving(channel)
+    assert "Traceback" not in server.messages()
+
+
 def test_predictions_come_over_https_alone(card_numbers: Any, serve: Any, payment: Any, pair: Any) -> None:
     server = serve(card_numbers.release, options=tls(pair))
     assert server.started["address"].startswith("https://")
@@ -66,10 +92,10 @@ def test_a_renewed_certificate_is_taken_without_a_restart(
     card_numbers: Any, serve: Any, tmp_path: Path, payment: Any
 ) -> None:
     used = certificate(tmp_path / "used")
-    server = serve(card_numbers.release, options=tls(used))
+    server = serve(card_numbers.release, options=[*tls(used), "--grpc-port", 0])
     fresh = certificate(tmp_path / "fresh")
     used[1].write_text("half of it")
-    until = time.monotonic() + 20
+    until = time.monotonic() + 60
     while "stays in use" not in server.messages() and time.monotonic() < until:
         time.sleep(0.2)
     assert server.messages().count("stays in use") == 1
@@ -78,6 +104,8 @@ def test_a_renewed_certificate_is_taken_without_a_restart(
     while time.monotonic() < until:  # the test verifies against the new one
         try:
             assert ask(server.address, used[0], "/predict", payment("renewed"))[0] == 200
+            with secure(server.started["grpc"], used[0]) as channel:
+                assert is_serving(channel)
             return
         except ssl.SSLError:
             time.sleep(0.2)
@@ -133,14 +161,15 @@ def test_a_replay_passes_its_own_certificate_and_keys(keyed: Any, modelwright: C
 def test_a_run_serves_https_and_asks_for_keys(keyed: Any, payment: Any, pair: Any, modelwright: Any) -> None:
     file, state, key = keyed
     process = subprocess.Popen(
-        [sys.executable, "-m", "modelwright.app.cli", "run", str(file), "--port", "0", "--json", "--log-format", "json",
-         *map(str, tls(pair))],
+        [sys.executable, "-m", "modelwright.app.cli", "run", str(file), "--port", "0", "--grpc-port", "0", "--json",
+         "--log-format", "json", *map(str, tls(pair))],
         env={**os.environ, "MODELWRIGHT_HOME": str(state), "MODELWRIGHT_TRACKING": "off"},
         stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True,
     )  # fmt: skip
     try:
         assert process.stdout is not None
-        address = ("127.0.0.1", int(json.loads(process.stdout.readline())["address"].rpartition(":")[2]))
+        started = json.loads(process.stdout.readline())
+        address = ("127.0.0.1", int(started["address"].rpartition(":")[2]))
         until = time.monotonic() + 60
         while time.monotonic() < until:
             try:
@@ -152,9 +181,24 @@ def test_a_run_serves_https_and_asks_for_keys(keyed: Any, payment: Any, pair: An
         assert ask(address, pair[0], "/predict", payment("run"))[0] == 401
         assert ask(address, pair[0], "/predict", payment("run"), **{"x-api-key": key})[0] == 200
         assert ask(address, pair[0], "/console.json", **{"x-api-key": key})[0] == 403
+        with secure(started["grpc"], pair[0]) as channel:
+            request = service_pb2.ModelInferRequest(model_name="card-numbers")
+            for name, value in {**payment("run"), "payment_id": "rpc"}.items():
+                kind = {str: "BYTES", float: "FP64", int: "INT64"}[type(value)]
+                tensor = request.inputs.add(name=name, datatype=kind, shape=[1])
+                field = {str: "bytes", float: "fp64", int: "int64"}[type(value)]
+                getattr(tensor.contents, f"{field}_contents").append(value.encode() if kind == "BYTES" else value)
+            metadata = (("authorization", f"Bearer {key}"),)
+            infer = channel.unary_unary("/inference.GRPCInferenceService/ModelInfer")
+            said = infer(request.SerializeToString(), metadata=metadata, timeout=30)
+            assert service_pb2.ModelInferResponse.FromString(said).outputs[1].name == "score"
     finally:
         process.terminate()
         _, messages = process.communicate(timeout=30)
     lines = [json.loads(line) for line in messages.splitlines() if line.startswith('{"at"')]
-    asked = [(line["route"], line["status"], line["key"]) for line in lines if line["route"] != "/readyz"]
-    assert asked == [("/predict", 401, None), ("/predict", 200, "a"), ("/console.json", 403, None)]
+    own = ("/readyz", "/metrics")  # the loop itself asks for these
+    asked = [(line["route"], line["status"], line["key"]) for line in lines if line["route"] not in own]
+    assert asked == [
+        ("/predict", 401, None), ("/predict", 200, "a"), ("/console.json", 403, None),
+        ("/inference.GRPCInferenceService/ModelInfer", 200, "a"),
+    ]  # fmt: skip

@@ -11,7 +11,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from modelwright.features import online
+from modelwright.features import retention
 from modelwright.features.encode import KeyReader, RowEncoder, encode_value
 from modelwright.features.offline import compute
 from modelwright.features.online import EVENT_ROW, OUTCOME_ROW, OnlineHost
@@ -303,7 +303,7 @@ def test_what_is_dropped_and_forgotten_changes_nothing(
     entries = [{**entry, "at": pace * entry["at"]} if isinstance(entry, dict) else entry for entry in entries]
     events, outcomes = arrange(entries, in_time)
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(online, "SLACK_US", slack)
+        patch.setattr(retention, "SLACK_US", slack)
         bounded = Replay(events, outcomes, True, few=0, most_keys=most_keys)
         fresh = Replay(events, outcomes, False)
         for row in bounded.rows:
@@ -463,7 +463,7 @@ def test_long_logs_slide_to_the_bits_of_a_fresh_scan(seed: int, few: int, monkey
     events, outcomes = arrange(entries)
     expected = offline(events, outcomes)
     assert same(expected, Replay(events, outcomes, False, few=few).as_known())
-    monkeypatch.setattr(online, "SLACK_US", 5)
+    monkeypatch.setattr(retention, "SLACK_US", 5)
     bounded = Replay(events, outcomes, True, few=few)
     assert same(expected, bounded.as_known())
     replay = Replay(events, outcomes, False, few=few)

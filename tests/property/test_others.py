@@ -10,7 +10,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from modelwright.features import online
+from modelwright.features import retention
 from modelwright.features.encode import KeyReader, RowEncoder
 from modelwright.features.offline import compute
 from modelwright.features.online import EVENT_ROW, OUTCOME_ROW, OnlineHost
@@ -176,7 +176,7 @@ def test_offline_equals_online_as_known_and_rebuilt(entries: Rows) -> None:
 def test_offline_by_time_and_by_number_equals_online_that_has_seen_all(entries: Rows, kept: bool, slack: int) -> None:
     payments, logins = arrange(entries)
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(online, "SLACK_US", slack)
+        patch.setattr(retention, "SLACK_US", slack)
         replay = Replay(entries, kept, few=0)
         for row in replay.rows:
             replay.append(row)
