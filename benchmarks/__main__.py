@@ -1,4 +1,4 @@
-"""`python -m benchmarks [serving] [imports] [features] [predict] [--part PART] [--json]`: run subjects, print their tables."""
+"""`python -m benchmarks [serving] [imports] [features] [predict] [forms] [streams] [loop] [--part PART] [--json]`: run, print."""
 
 import argparse
 import json
@@ -17,9 +17,12 @@ from benchmarks import imports
 from benchmarks.processes import fsync_ms, pinning
 from benchmarks.serving.stateless import PEERS
 
-SUBJECTS = ("serving", "imports", "features", "predict")
-SERVING = ("durable", "stateless")
+SUBJECTS = ("serving", "imports", "features", "predict", "forms", "streams", "loop")
+SERVING = ("durable", "electricity", "stateless", "grpc", "batching", "explain")
+PLAIN = ("durable", "electricity")
+"""What is measured where no part is named."""
 FEATURES = ("offline", "feast", "online", "scale")
+LOOP = ("drift", "rehearsal")
 
 
 def main() -> int:
@@ -31,8 +34,9 @@ def main() -> int:
         "--events", type=int, default=5_000_000, help="of the offline features work (default: %(default)s)"
     )
     options.add_argument(
-        "--part", action="append", choices=(*SERVING, *FEATURES),
-        help="of serving (default: durable), of features (default: all but scale, which takes minutes)",
+        "--part", action="append", choices=(*SERVING, *FEATURES, *LOOP),
+        help="of serving (default: durable, electricity), of features (default: all but scale, which takes minutes), "
+        "of loop (default: all)",
     )  # fmt: skip
     options.add_argument(
         "--peers", default=",".join(PEERS), metavar="NAME,...", help="of the stateless contest (default: %(default)s)"
@@ -53,13 +57,24 @@ def main() -> int:
     if "imports" in subjects:
         found["imports"] = imports.measure()
         console.print(_imports_table(found["imports"]))
-    if "serving" in subjects and "stateless" in parts:
-        found["stateless"] = _stateless(peers, chosen.rounds)
-        console.print(_stateless_table(found["stateless"]))
-    if "serving" in subjects and ("durable" in parts or not set(parts) & set(SERVING)):
-        found["serving"] = _serving()
-        console.print(_servers_table(found["serving"]))
-        console.print(_parts_table(found["serving"]["in_process_us"]))
+    if "serving" in subjects:
+        for part in [part for part in SERVING if part in parts] or PLAIN:
+            if part == "stateless":
+                found[part] = _stateless(peers, chosen.rounds)
+                console.print(_stateless_table(found[part]))
+            elif part == "grpc":
+                found[part] = _grpc()
+                console.print(_grpc_table(found[part]))
+            elif part == "batching":
+                found[part] = _batching()
+                console.print(_batching_table(found[part]))
+            elif part == "explain":
+                found[part] = _explain()
+                console.print(_explain_table(found[part]))
+            else:
+                found[part] = _with_history(part)
+                console.print(_servers_table(found[part]))
+                console.print(_parts_table(found[part]["in_process_us"]))
     if "features" in subjects:
         from benchmarks.features import tables
 
@@ -72,6 +87,27 @@ def main() -> int:
         os.environ["MODELWRIGHT_TRACKING"] = "off"
         found["predict"] = predict.compare(chosen.rows)
         console.print(_predict_table(found["predict"]))
+    if "forms" in subjects:
+        from benchmarks import forms
+
+        found["forms"] = forms.measure()
+        console.print(forms.table(found["forms"]))
+    if "streams" in subjects:
+        from benchmarks import streams
+
+        found["streams"] = streams.compare()
+        console.print(_streams_table(found["streams"]))
+    if "loop" in subjects:
+        from benchmarks.loop import drift, rehearsal
+        from benchmarks.loop import tables as loop_tables
+
+        if "drift" in parts or not set(parts) & set(LOOP):
+            found["drift"] = drift.compare()
+            for table in loop_tables.of_drift(found["drift"]):
+                console.print(table)
+        if "rehearsal" in parts or not set(parts) & set(LOOP):
+            found["rehearsal"] = rehearsal.measure()
+            console.print(loop_tables.of_rehearsal(found["rehearsal"]))
     if chosen.json:
         print(json.dumps(found))
     return 0
@@ -89,21 +125,15 @@ def machine() -> dict[str, Any]:
     }
 
 
-def _serving() -> dict[str, Any]:
-    from benchmarks.serving import http, inprocess, work
+def _with_history(part: str) -> dict[str, Any]:
+    from benchmarks.serving import durable, electricity, inprocess
+    from benchmarks.serving.http import Contest
 
+    subject = durable if part == "durable" else electricity
     os.environ["MODELWRIGHT_TRACKING"] = "off"
     with tempfile.TemporaryDirectory(prefix="modelwright-bench-") as name:
-        folder = Path(name)
-        done = work.prepare(folder)
-        servers = http.compare(done)
-        return {
-            "features": done.features,
-            "connections": http.CONNECTIONS,
-            "rounds": http.ROUNDS,
-            "servers": servers,
-            "in_process_us": inprocess.parts(done),
-        }
+        work = subject.prepare(Path(name))
+        return Contest(work, subject.CONNECTIONS).compare() | {"in_process_us": inprocess.parts(work)}
 
 
 def _stateless(peers: Sequence[str], rounds: int) -> dict[str, Any]:
@@ -112,6 +142,29 @@ def _stateless(peers: Sequence[str], rounds: int) -> dict[str, Any]:
     os.environ["MODELWRIGHT_TRACKING"] = "off"
     with tempfile.TemporaryDirectory(prefix="modelwright-bench-") as name:
         return stateless.compare(rows.prepare(Path(name)), Path(name), peers, rounds)
+
+
+def _batching() -> dict[str, Any]:
+    from benchmarks.serving import batching
+
+    with tempfile.TemporaryDirectory(prefix="modelwright-bench-") as name:
+        return batching.compare(Path(name))
+
+
+def _explain() -> dict[str, Any]:
+    from benchmarks.serving import electricity, explain
+
+    os.environ["MODELWRIGHT_TRACKING"] = "off"
+    with tempfile.TemporaryDirectory(prefix="modelwright-bench-") as name:
+        return explain.compare(electricity.prepare(Path(name)))
+
+
+def _grpc() -> dict[str, Any]:
+    from benchmarks.serving import rows, rpc
+
+    os.environ["MODELWRIGHT_TRACKING"] = "off"
+    with tempfile.TemporaryDirectory(prefix="modelwright-bench-") as name:
+        return rpc.compare(rows.prepare(Path(name)))
 
 
 def _features(parts: Sequence[str], events: int) -> dict[str, Any]:
@@ -140,12 +193,26 @@ def _servers_table(found: dict[str, Any]) -> Table:
         title=f"POST /predict, one row, {found['connections']} connections, {found['features']} features of history",
         caption=f"medians of up to {found['rounds']} runs, the servers in turn; each run's rate in the last column",
     )
-    for name in ("server", "requests/s", "x naive", "p50 ms", "p99 ms", "memory MiB", "cold start s", "runs"):
+    for name in (
+        "server",
+        "requests/s",
+        "x naive",
+        "a CPU second",
+        "x naive",
+        "p50 ms",
+        "p99 ms",
+        "memory MiB",
+        "its own",
+        "cold start s",
+        "runs",
+    ):
         table.add_column(name, justify="left" if name == "server" else "right")
     for name, run in found["servers"].items():
         table.add_row(
-            name, f"{run['per_second']:,.0f}", f"{run['times_naive']:.1f}", f"{run['p50_ms']:.2f}", f"{run['p99_ms']:.2f}",
-            f"{run['resident_mb']:.0f}", f"{run['cold_start_s']:.2f}", " ".join(f"{rate:,}" for rate in run["each_per_second"]),
+            name, f"{run['per_second']:,.0f}", f"{run['times_naive']:.1f}", f"{run['per_cpu_second']:,.0f}",
+            f"{run['times_naive_cpu']:.1f}", f"{run['p50_ms']:.2f}", f"{run['p99_ms']:.2f}",
+            f"{run['resident_mb']:.0f}", f"{run['own_mb']:.0f}", f"{run['cold_start_s']:.2f}",
+            " ".join(f"{rate:,}" for rate in run["each_per_second"]),
         )  # fmt: skip
     return table
 
@@ -163,6 +230,21 @@ def _predict_table(found: dict[str, Any]) -> Table:
             name, f"{run['per_second']:,.0f}", f"{run['times_naive']:.1f}", f"{run['cpu_s']:.1f}", f"{run['cpu_us_a_row']:.2f}",
             f"{run['peak_mib']:.0f}", f"{run['small_wall_s']:.2f}", " ".join(f"{rate:,}" for rate in run["each_per_second"]),
         )  # fmt: skip
+    return table
+
+
+def _streams_table(found: dict[str, Any]) -> Table:
+    table = Table(
+        title="events answered a second, history read, events and predictions durable",
+        caption=f"medians of {found['rounds']} runs in turn; each run's rate in the last column",
+    )
+    for name in ("in flight", "by", "a second", "of HTTP", "server CPU us", "runs"):
+        table.add_column(name, justify="left" if name == "by" else "right")
+    for many, ways in found["in_flight"].items():
+        for way, name in (("http", "POST /predict"), ("nats", "NATS JetStream")):
+            rate = ways[way]["per_second"]
+            share = _of(rate, ways["http"]["per_second"], "{:.2f}")
+            table.add_row(str(many), name, f"{rate:,.0f}", share, " ".join(f"{one:,.0f}" for one in ways[way]["each"]))
     return table
 
 
@@ -198,6 +280,66 @@ def _stateless_table(found: dict[str, Any]) -> Table:
         table.add_section()
     for name, reason in found["skipped"].items():
         table.add_row("", f"{name}: {reason}")
+    return table
+
+
+def _batching_table(found: dict[str, Any]) -> Table:
+    table = Table(
+        title=f"a neural network ({found['form']}) with --batch-wait, one row a request, {found['connections']} connections",
+        caption="rate: requests a second at random moments; latencies from the moment a request was due",
+    )
+    for name in (
+        "rate",
+        "wait ms",
+        "requests/s",
+        "p50 ms",
+        "p99 ms",
+        "cpu us",
+        "rows a batch",
+        "full",
+        "waited",
+        "idle",
+    ):
+        table.add_column(name, justify="right")
+    for line in found["lines"]:
+        table.add_row(
+            "as answered" if line["rate"] is None else f"{line['rate']:,}", f"{line['wait_ms']:.0f}",
+            f"{line['per_second']:,.0f}", f"{line['p50_ms']:.2f}", f"{line['p99_ms']:.2f}", _of(line["cpu_us"], 1.0, "{:.0f}"),
+            f"{line['rows_a_batch']:.1f}", *(f"{count:,}" for count in line["closed"].values()),
+        )  # fmt: skip
+    return table
+
+
+def _explain_table(found: dict[str, Any]) -> Table:
+    table = Table(
+        title=f"POST /predict, {found['connections']} connections at {found['rate']:,} a second, beside /explain",
+        caption=f"medians of {found['rounds']} rounds in turn; explaining: one client, one question after the other",
+    )
+    for name in ("", "p50 ms", "p99 ms", "explanations/s", "explanation p50 ms"):
+        table.add_column(name, justify="right" if name else "left")
+    for name, line in found["lines"].items():
+        table.add_row(
+            name, f"{line['p50_ms']:.2f}", f"{line['p99_ms']:.2f}", _of(line["explained_per_second"], 1.0, "{:.0f}"),
+            _of(line["explained_ms"], 1.0, "{:.1f}"),
+        )  # fmt: skip
+    return table
+
+
+def _grpc_table(found: dict[str, Any]) -> Table:
+    table = Table(
+        title=f"ModelInfer without history or log, {found['connections']} connections, answers equal to the bit",
+        caption="asked of ours: 2,500 calls/s of one row on one core",
+    )
+    for name in ("rows", "server", "calls/s", "p50 ms", "p99 ms", "a CPU second", "load average"):
+        table.add_column(name, justify="left" if name == "server" else "right")
+    for size in next(iter(found["servers"].values())):
+        for name, one in found["servers"].items():
+            run = one[size]
+            table.add_row(
+                str(size), name, f"{run['per_second']:,.0f}", f"{run['p50_ms']:.2f}", f"{run['p99_ms']:.2f}",
+                _of(run["per_cpu_second"], 1.0, "{:,.0f}"), f"{run['load']:.1f}",
+            )  # fmt: skip
+        table.add_section()
     return table
 
 

@@ -1,15 +1,19 @@
-"""A closed-loop load generator: N keep-alive connections, each sends its next request when its last is answered.
+"""Load generators. The closed loop: N keep-alive connections, each sends its next request when its last is answered, or all
+of them together send at a fixed rate. At random: requests come at a rate of their own, as from many clients that know
+nothing of each other.
 
 One thread over non-blocking sockets and no event loop, so that it costs about a tenth of what the servers do and is the
 same for all of them. Requests are whole bytes made beforehand. Any answer but 200 ends the run.
 """
 
 import gc
+import random
 import selectors
 import socket
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from typing import Protocol
 
 END = b"\r\n\r\n"
 STUCK_S = 30.0
@@ -41,17 +45,30 @@ def post(path: str, body: bytes) -> bytes:
     )
 
 
+class Connection(Protocol):
+    """One socket, and its request: `due` is when that was to leave."""
+
+    sock: socket.socket
+    due: float
+
+    def send(self, request: bytes, due: float) -> None: ...
+
+    def answered(self) -> bool:
+        """Read what is there; True once the whole answer is."""
+        ...
+
+
 class _Connection:
-    """One socket, when its request left, and what has come of the answer."""
+    """One socket, when its request was to leave, and what has come of the answer."""
 
     def __init__(self, port: int) -> None:
         self.sock = socket.create_connection(("127.0.0.1", port))
         self.sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
-        self.sent_at = 0.0
+        self.due = 0.0
         self.got = b""
 
-    def send(self, request: bytes) -> None:
-        self.sent_at = time.perf_counter()
+    def send(self, request: bytes, due: float) -> None:
+        self.due = due
         self.sock.sendall(request)
 
     def answered(self) -> bool:
@@ -72,43 +89,72 @@ class _Connection:
         return False
 
 
-def drive(port: int, requests: Iterator[bytes], *, connections: int, warm_up_s: float, seconds: float) -> Load:
-    """Send requests until the time is over or there are no more; every request sent is answered before it returns."""
+def drive(
+    port: int,
+    requests: Iterator[bytes],
+    *,
+    connections: int,
+    warm_up_s: float,
+    seconds: float,
+    rate: float | None = None,
+) -> Load:
+    """Send requests over HTTP as `drive_on` does, on so many connections."""
     held = [_Connection(port) for _ in range(connections)]
+    return drive_on(held, requests, warm_up_s=warm_up_s, seconds=seconds, rate=rate)
+
+
+def drive_on(
+    held: Sequence[Connection],
+    requests: Iterator[bytes],
+    *,
+    warm_up_s: float,
+    seconds: float,
+    rate: float | None = None,
+) -> Load:
+    """Send requests until the time is over or there are no more; every request sent is answered before it returns, and the
+    connections are closed.
+
+    With a `rate`, so many a second: one that is due while every connection waits is sent when one is free, and its latency
+    counts from when it was due.
+    """
+    idle = list(held)
     latencies: list[float] = []
-    sent = busy = 0
-    with selectors.DefaultSelector() as selector:
+    sent = 0
+    # Of the selectors, `select` alone waits for less than a millisecond.
+    with selectors.SelectSelector() as selector:
         for one in held:
             selector.register(one.sock, selectors.EVENT_READ, one)
         gc.collect()
         gc.disable()
         try:
-            began = time.perf_counter()
+            began = last = time.perf_counter()
             counted_from, until = began + warm_up_s, began + warm_up_s + seconds
-            for one in held:
-                one.send(next(requests))
-                sent, busy = sent + 1, busy + 1
-            last = began
             more = True
-            while busy:
-                ready = selector.select(timeout=STUCK_S)
-                if not ready:
+            while True:
+                now = time.perf_counter()
+                more = more and now < until
+                while more and idle and (due := now if rate is None else began + sent / rate) <= now:
+                    request = next(requests, None)
+                    if request is None:
+                        more = False
+                        break
+                    idle.pop().send(request, due)
+                    sent += 1
+                if not more and len(idle) == len(held):
+                    break
+                waits = more and rate is not None and idle
+                ready = selector.select(max(0.0, began + sent / rate - now) if waits and rate else STUCK_S)
+                if not ready and not waits:
                     raise RuntimeError(f"no answer for {STUCK_S:.0f} s")
                 for key, _ in ready:
                     one = key.data
                     if not one.answered():
                         continue
+                    idle.append(one)
                     now = time.perf_counter()
                     if counted_from <= now < until:
-                        latencies.append(now - one.sent_at)
+                        latencies.append(now - one.due)
                         last = now
-                    request = next(requests, None) if more and now < until else None
-                    if request is None:
-                        more = False
-                        busy -= 1
-                    else:
-                        one.send(request)
-                        sent += 1
         finally:
             gc.enable()
             for one in held:
@@ -123,3 +169,43 @@ def drive(port: int, requests: Iterator[bytes], *, connections: int, warm_up_s: 
         p50_ms=1e3 * latencies[len(latencies) // 2],
         p99_ms=1e3 * latencies[len(latencies) * 99 // 100],
     )
+
+
+def drive_at_random(port: int, requests: Iterator[bytes], *, connections: int, rate: float, seconds: float) -> Load:
+    """Send requests at the moments of a seeded Poisson process, each on a connection that is free; every request sent is
+    answered before it returns. Latencies count from when a request was due, so that a late one is not left out."""
+    held = [_Connection(port) for _ in range(connections)]
+    free = list(held)
+    late: list[float] = []
+    latencies: list[float] = []
+    chance = random.Random(3)
+    with selectors.DefaultSelector() as selector:
+        for one in held:
+            selector.register(one.sock, selectors.EVENT_READ, one)
+        gc.collect()
+        gc.disable()
+        try:
+            began = due = time.perf_counter()
+            until = began + seconds
+            while due < until or late or len(free) < len(held):
+                while due <= min(time.perf_counter(), until):
+                    late.append(due)
+                    due += chance.expovariate(rate)
+                while late and free:
+                    free.pop().send(next(requests), late.pop(0))
+                pause_s = STUCK_S if due >= until else max(0.0, due - time.perf_counter())
+                ready = selector.select(timeout=pause_s)
+                if not ready and pause_s == STUCK_S:
+                    raise RuntimeError(f"no answer for {STUCK_S:.0f} s")
+                for key, _ in ready:
+                    if key.data.answered():
+                        latencies.append(time.perf_counter() - key.data.due)
+                        free.append(key.data)
+            seconds = time.perf_counter() - began
+        finally:
+            gc.enable()
+            for one in held:
+                one.sock.close()
+    latencies.sort()
+    p50, p99 = (1e3 * latencies[len(latencies) * share // 100] for share in (50, 99))
+    return Load(len(latencies), len(latencies), seconds, p50, p99)

@@ -4,6 +4,7 @@ Servers are on a core of their own, timed until they answer, then ended; other w
 """
 
 import contextlib
+import math
 import os
 import signal
 import socket
@@ -54,14 +55,22 @@ class Server:
     cold_start_s: float
 
     def resident_mb(self) -> float:
-        """Resident memory now, in MiB, its children's included."""
+        """Resident memory now, in MiB, its children's included: pages of files that it has mapped count."""
         if PROC:
-            texts = [Path(f"/proc/{pid}/status").read_text() for pid in family(self.process.pid)]
-            return sum(int(text.partition("VmRSS:")[2].split()[0]) for text in texts if "VmRSS:" in text) / 1024
+            return self._status_mb("VmRSS:")
         said = subprocess.run(
             ["ps", "-o", "rss=", "-p", str(self.process.pid)], capture_output=True, text=True, check=True
         )
         return int(said.stdout) / 1024
+
+    def own_mb(self) -> float:
+        """Of that, what is no page of a file (a library, the log): what the system cannot take back. NaN where /proc is
+        absent."""
+        return self._status_mb("RssAnon:") if PROC else math.nan
+
+    def _status_mb(self, name: str) -> float:
+        texts = [Path(f"/proc/{pid}/status").read_text() for pid in family(self.process.pid)]
+        return sum(int(text.partition(name)[2].split()[0]) for text in texts if name in text) / 1024
 
     def cpu_s(self) -> float | None:
         """Processor seconds used so far, its children's included; None where /proc is absent."""

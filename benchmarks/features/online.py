@@ -18,6 +18,7 @@ import numpy as np
 
 from modelwright.features.online import EVENT_ROW, OUTCOME_ROW, OnlineHost
 from modelwright.features.strings import MemoryStrings
+from modelwright.optimize.image import history_image
 from modelwright.spec import agg
 from modelwright.spec.event import contract_of, event
 from modelwright.spec.view import FeatureView, ViewSpec
@@ -97,8 +98,8 @@ def late(rows: list[tuple[int, int, list[Any]]], random: np.random.Generator) ->
 
 
 def host(view: ViewSpec, past: Past | None = None) -> OnlineHost:
-    """A host with its kernels compiled."""
-    return OnlineHost([view], CONTRACT, None, MemoryStrings(), past)
+    """A host with the kernels that a release brings along."""
+    return OnlineHost([view], CONTRACT, None, MemoryStrings(), past, image=history_image())
 
 
 def percentiles(seconds: list[float]) -> dict[str, float]:

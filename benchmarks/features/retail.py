@@ -22,6 +22,7 @@ from benchmarks.environments import environment
 from modelwright.features.offline import compute
 from modelwright.features.online import OnlineHost
 from modelwright.features.strings import MemoryStrings
+from modelwright.optimize.image import history_image
 from modelwright.spec import agg
 from modelwright.spec.event import contract_of, event
 from modelwright.spec.view import FeatureView
@@ -125,7 +126,7 @@ def _ours(rows: pd.DataFrame, requests: pd.DataFrame) -> tuple[pa.Table, dict[st
     began = time.perf_counter()
     answers = compute([VIEW], CONTRACT, None, events, asked)
     joined = time.perf_counter() - began
-    host = OnlineHost([VIEW], CONTRACT, None, MemoryStrings())
+    host = OnlineHost([VIEW], CONTRACT, None, MemoryStrings(), image=history_image())
     values = list(zip(*(events[name].to_pylist() for name in CONTRACT.names), strict=True))
     at = events["at"].cast(pa.int64()).to_pylist()
     told = [(seq, at[row], values[row]) for seq, row in enumerate(np.argsort(np.array(at), kind="stable").tolist())]

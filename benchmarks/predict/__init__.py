@@ -1,7 +1,7 @@
 """Batch scoring: `modelwright predict` beside pandas and a pickled pipeline, Parquet in and out, no history.
 
-Both are processes of their own, in turn, timed from start to end, imports and loading included. They run on a small file
-too: the difference of the two is what a row costs once all is loaded.
+Ours is given the system's file, and its release. All are processes of their own, in turn, timed from start to end, imports and
+loading included. They run on a small file too: the difference of the two is what a row costs once all is loaded.
 """
 
 import statistics
@@ -20,15 +20,15 @@ from benchmarks.processes import ended
 
 ROUNDS = 3
 TOLERANCE = 1e-9
-NAIVE, OURS = "pandas + pickle", "modelwright"
+NAIVE, OURS, RELEASE = "pandas + pickle", "modelwright", "modelwright, a release"
 
 
 def compare(rows: int) -> dict[str, Any]:
-    """Rows a second, processor seconds and peak MiB of both, and how ours compares.
+    """Rows a second, processor seconds and peak MiB of each, and how ours compares.
 
     Raises RuntimeError where their scores differ by more than 1e-9.
     """
-    runs: dict[str, list[dict[str, float]]] = {NAIVE: [], OURS: []}
+    runs: dict[str, list[dict[str, float]]] = {NAIVE: [], OURS: [], RELEASE: []}
     with tempfile.TemporaryDirectory(prefix="modelwright-bench-") as name:
         # A process counts into its peak memory what the one that started it held then, so this one stays small.
         with ProcessPoolExecutor(1, get_context("spawn")) as pool:
@@ -51,9 +51,10 @@ def _run(contestant: str, work: Work, given: Path) -> dict[str, float]:
     before = {
         NAIVE: ("benchmarks.predict.naive", work.pickle),
         OURS: ("modelwright.app.cli", "predict", work.system),
+        RELEASE: ("modelwright.app.cli", "predict", work.release),
     }[contestant]
     command = [sys.executable, "-m", *map(str, before), str(given), str(_out(work, contestant))]
-    command += ["--json"] if contestant == OURS else []
+    command += ["--json"] if contestant != NAIVE else []
     return ended(command, {"MODELWRIGHT_HOME": str(work.workspace)})[1]
 
 
@@ -72,9 +73,9 @@ def _figures(runs: list[dict[str, float]], small: dict[str, float], rows: int) -
 
 
 def _apart(work: Work) -> float:
-    naive, ours = (pq.read_table(_out(work, contestant), columns=["id", "score"]) for contestant in (NAIVE, OURS))
-    if ours["id"].to_pylist() != naive["id"].to_pylist():
-        raise RuntimeError("the two files of answers hold other rows, or in another order")
+    naive, ours, release = (pq.read_table(_out(work, each), columns=["id", "score"]) for each in (NAIVE, OURS, RELEASE))
+    if ours["id"].to_pylist() != naive["id"].to_pylist() or not release.equals(ours):
+        raise RuntimeError("the files of answers hold other rows, or in another order")
     apart = float(np.abs(ours["score"].to_numpy() - naive["score"].to_numpy()).max(initial=0.0))
     if apart > TOLERANCE:
         raise RuntimeError(f"the scores differ by {apart}: they are not of the same model")

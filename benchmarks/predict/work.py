@@ -27,10 +27,11 @@ START = datetime(2025, 1, 1, tzinfo=UTC)
 
 @dataclass(frozen=True)
 class Work:
-    """Where the system, its workspace, the pickle the file to score and a small one lie."""
+    """Where the system, its workspace, its release, the pickle, the file to score and a small one lie."""
 
     system: Path
     workspace: Path
+    release: Path
     pickle: Path
     given: Path
     small: Path
@@ -56,10 +57,11 @@ def prepare(folder: Path, rows: int) -> Work:
     declared = load(system)
     with open_log(declared, Workspace(workspace), readonly=True) as log:
         examples = read_material(log, declared).examples
-    release = open_release(workspace / "releases" / said["release"])
+    published = workspace / "releases" / said["release"]
+    release = open_release(published)
     split = split_by_time(examples, int(datetime.now(UTC).timestamp() * 1e6), declared.validation_us)
     estimator = fit(
-        declared.model, declared.seed, examples.rows.take(split.train), release.manifest.inputs, split.train_outcomes,
+        declared.models[0], declared.seed, examples.rows.take(split.train), release.manifest.inputs, split.train_outcomes,
         declared.label,
     )  # fmt: skip
     pickled = folder / "model.pkl"
@@ -70,7 +72,7 @@ def prepare(folder: Path, rows: int) -> Work:
     with pq.ParquetWriter(given, table(0, 0).schema) as writer:
         for begin in range(0, rows, BLOCK):
             writer.write_table(table(HISTORY + begin, min(BLOCK, rows - begin)))
-    return Work(system, workspace, pickled, given, small)
+    return Work(system, workspace, published, pickled, given, small)
 
 
 def table(first: int, rows: int, *, outcomes: bool = False) -> pa.Table:

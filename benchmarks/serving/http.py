@@ -1,14 +1,16 @@
-"""One-row `POST /predict` on 32 connections, the servers in turn, one worker on one core each.
+"""One-row `POST /predict`, the servers in turn, one worker on one core each.
 
-`ours` reads the history of the example's model and has logged the event and the prediction durably before it answers;
-`ours, with outcomes` also takes each event's outcome, by `POST /outcomes`; `naive` does neither. `ceiling` is HTTP alone.
+`ours` reads the history of the model and has logged the event and the prediction durably before it answers; `ours, with
+outcomes` also takes each event's outcome, by `POST /outcomes`; `naive` does neither. `ceiling` is HTTP alone.
 """
 
 import itertools
 import json
+import math
 import statistics
 import sys
 from collections.abc import Iterator
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -16,7 +18,6 @@ from benchmarks.load import Load, drive, post
 from benchmarks.processes import LOAD_CORE, Server, free_port, on_core, served
 from benchmarks.serving.work import Work
 
-CONNECTIONS = 32
 ROUNDS = 3
 WARM_UP_S, SECONDS = 1.0, 4.0
 MOST = 120_000
@@ -24,74 +25,90 @@ MOST = 120_000
 UVICORN = (sys.executable, "-m", "uvicorn", "--no-access-log", "--log-level", "warning", "--port")
 
 
-def compare(work: Work) -> dict[str, Any]:
-    """Every server's medians over the rounds, by its name, and how many times the naive server's rate each reaches."""
-    runs: dict[str, list[dict[str, float]]] = {}
-    for number in range(ROUNDS):
-        runs.setdefault("naive", []).append(_naive(work))
-        runs.setdefault("ours", []).append(_ours(work, f"run-{number}", outcomes=False))
-    runs["ours, with outcomes"] = [_ours(work, "outcomes", outcomes=True)]
-    runs["ceiling"] = [_ceiling(work)]
-    servers: dict[str, Any] = {}
-    for name, found in runs.items():
-        servers[name] = {figure: statistics.median(run[figure] for run in found) for figure in found[0]}
-        servers[name]["each_per_second"] = [round(run["per_second"]) for run in found]
-    for server in servers.values():
-        server["times_naive"] = server["per_second"] / servers["naive"]["per_second"]
-    return servers
+@dataclass(frozen=True)
+class Contest:
+    """One work, and on how many connections it is asked for."""
 
+    work: Work
+    connections: int
 
-def _naive(work: Work) -> dict[str, float]:
-    port = free_port()
-    command = [*UVICORN, str(port), "benchmarks.serving.naive:app"]
-    with served(command, port, work.naive[0], {"NAIVE_MODEL": str(work.pickle)}) as server:
-        return _figures(server, _drive(server, itertools.cycle(work.naive)))
+    def compare(self) -> dict[str, Any]:
+        """Every server's medians over the rounds, by its name, and how many times the naive server's rate each reaches."""
+        runs: dict[str, list[dict[str, float]]] = {}
+        for number in range(ROUNDS):
+            runs.setdefault("naive", []).append(self._naive())
+            runs.setdefault("ours", []).append(self._ours(f"run-{number}"))
+        peak = statistics.median(run["per_second"] for run in runs["ours"])
+        runs["ours, at half of it"] = [self._ours("half", rate=peak / 2)]
+        runs["ours, with outcomes"] = [self._ours("outcomes", outcomes=True)]
+        runs["ceiling"] = [self._ceiling()]
+        servers: dict[str, Any] = {}
+        for name, found in runs.items():
+            servers[name] = {figure: statistics.median(run[figure] for run in found) for figure in found[0]}
+            servers[name]["each_per_second"] = [round(run["per_second"]) for run in found]
+        for server in servers.values():
+            server["times_naive"] = server["per_second"] / servers["naive"]["per_second"]
+            server["times_naive_cpu"] = server["per_cpu_second"] / servers["naive"]["per_cpu_second"]
+        return {
+            "features": self.work.features,
+            "connections": self.connections,
+            "rounds": ROUNDS,
+            "servers": servers,
+        }
 
+    def _naive(self) -> dict[str, float]:
+        port = free_port()
+        command = [*UVICORN, str(port), "benchmarks.serving.naive:app"]
+        with served(command, port, self.work.naive[0], {"NAIVE_MODEL": str(self.work.pickle)}) as server:
+            return self._measured(server, itertools.cycle(self.work.naive))[0]
 
-def _ceiling(work: Work) -> dict[str, float]:
-    port = free_port()
-    with served([*UVICORN, str(port), "benchmarks.serving.ceiling:app"], port, work.naive[0], {}) as server:
-        return _figures(server, _drive(server, itertools.cycle(work.requests("ceiling", 10_000))))
+    def _ceiling(self) -> dict[str, float]:
+        port = free_port()
+        with served([*UVICORN, str(port), "benchmarks.serving.ceiling:app"], port, self.work.naive[0], {}) as server:
+            return self._measured(server, itertools.cycle(self.work.requests("ceiling", 10_000)))[0]
 
+    def _ours(self, run: str, *, outcomes: bool = False, rate: float | None = None) -> dict[str, float]:
+        port = free_port()
+        workspace = self.work.workspace_copy(run)
+        command = [
+            sys.executable, "-m", "modelwright.app.cli", "serve", str(self.work.release),
+            "--workspace", str(workspace), "--port", str(port), "--json",
+        ]  # fmt: skip
+        requests = self.work.requests(run, MOST)
+        given = self._with_outcomes(requests, run) if outcomes else iter(requests)
+        with served(command, port, self.work.requests("first", 1)[0], {}) as server:
+            found, load = self._measured(server, given, rate)
+        _check_logged(workspace, self.work, load, outcomes=outcomes)
+        return found
 
-def _ours(work: Work, run: str, *, outcomes: bool) -> dict[str, float]:
-    port = free_port()
-    workspace = work.workspace_copy(run)
-    command = [
-        sys.executable, "-m", "modelwright.app.cli", "serve", str(work.release),
-        "--workspace", str(workspace), "--port", str(port), "--json",
-    ]  # fmt: skip
-    requests = work.requests(run, MOST)
-    given = _with_outcomes(requests, run) if outcomes else iter(requests)
-    with served(command, port, work.requests("first", 1)[0], {}) as server:
-        load = _drive(server, given)
-        found = _figures(server, load)
-    _check_logged(workspace, work, load, outcomes=outcomes)
-    return found
+    def _with_outcomes(self, requests: list[bytes], run: str) -> Iterator[bytes]:
+        """Each event's outcome when twice as many more have been asked for as there are connections: by then its own
+        prediction is answered."""
+        for number, request in enumerate(requests):
+            yield request
+            before = number - 2 * self.connections
+            if before >= 0:
+                yield post("/outcomes", json.dumps({"id": f"{run}-{before}", "outcome": before % 3 == 0}).encode())
 
-
-def _with_outcomes(requests: list[bytes], run: str) -> Iterator[bytes]:
-    """Each event's outcome when CONNECTIONS more have been asked for: by then its own prediction is answered."""
-    for number, request in enumerate(requests):
-        yield request
-        before = number - 2 * CONNECTIONS
-        if before >= 0:
-            yield post("/outcomes", json.dumps({"id": f"{run}-{before}", "outcome": before % 3 == 0}).encode())
-
-
-def _drive(server: Server, requests: Iterator[bytes]) -> Load:
-    with on_core(LOAD_CORE):
-        return drive(server.port, requests, connections=CONNECTIONS, warm_up_s=WARM_UP_S, seconds=SECONDS)
-
-
-def _figures(server: Server, load: Load) -> dict[str, float]:
-    return {
-        "per_second": load.per_second,
-        "p50_ms": load.p50_ms,
-        "p99_ms": load.p99_ms,
-        "resident_mb": server.resident_mb(),
-        "cold_start_s": server.cold_start_s,
-    }
+    def _measured(
+        self, server: Server, requests: Iterator[bytes], rate: float | None = None
+    ) -> tuple[dict[str, float], Load]:
+        before = server.cpu_s()
+        with on_core(LOAD_CORE):
+            load = drive(
+                server.port, requests, connections=self.connections, warm_up_s=WARM_UP_S, seconds=SECONDS, rate=rate
+            )
+        after = server.cpu_s()
+        figures = {
+            "per_second": load.per_second,
+            "per_cpu_second": load.sent / (after - before) if before is not None and after is not None else math.nan,
+            "p50_ms": load.p50_ms,
+            "p99_ms": load.p99_ms,
+            "resident_mb": server.resident_mb(),
+            "own_mb": server.own_mb(),
+            "cold_start_s": server.cold_start_s,
+        }
+        return figures, load
 
 
 def _check_logged(workspace: Path, work: Work, load: Load, *, outcomes: bool) -> None:

@@ -33,7 +33,7 @@ def parts(work: Work) -> dict[str, float]:
         plane.swap(live, None, None)
         app = HttpApp(plane, "bench")
         bodies = work.bodies("in-process", BATCH * (2 * BATCHES + 1))
-        events: list[Event] = [app._decode(app._post["/predict"], body)[0][0] for body in bodies]
+        events: list[Event] = [app._post["/predict"].decode(body)[0][0] for body in bodies]
         plane.work([("predict", [event]) for event in events[:BATCH]])  # the history is loaded when first touched
 
         def answered(batch: list[Event]) -> None:
@@ -61,7 +61,7 @@ def parts(work: Work) -> dict[str, float]:
             commit.append(written(first[BATCH : 2 * BATCH]))
             logging.append(time.perf_counter() - began - commit[-1])
         return {
-            "decode": _each(lambda: app._decode(app._post["/predict"], bodies[0]), 1),
+            "decode": _each(lambda: app._post["/predict"].decode(bodies[0]), 1),
             "features": _each(lambda: live.features_of(events[-1].values, events[-1].at_us), 1),
             "model, one row": _each(lambda: release.predict(rows.take(slice(0, 1))), 1),
             f"model, {BATCH} rows": _each(lambda: release.predict(rows), BATCH),

@@ -15,7 +15,7 @@ model = pickle.loads(Path(os.environ["NAIVE_MODEL"]).read_bytes())
 
 
 @app.post("/predict")
-def predict(payload: dict[str, float]) -> dict[str, object]:
+def predict(payload: dict[str, float | str]) -> dict[str, object]:
     """Score one row."""
     score = float(model.predict_proba(pd.DataFrame([payload]))[0, 1])
     return {"prediction": score >= 0.5, "score": score}

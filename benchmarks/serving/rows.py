@@ -52,7 +52,7 @@ def prepare(folder: Path) -> Rows:
     command = [sys.executable, "-m", "modelwright.app.cli", "train", str(SYSTEM), "--json"]
     done = subprocess.run(command, env={**os.environ, **env}, stdout=subprocess.PIPE, check=True)
     release = folder / "home" / "releases" / json.loads(done.stdout)["release"]
-    estimator = _fitted(folder / "home")
+    estimator = _fitted(folder / "home", release)
     pickled = folder / "model.pkl"
     names = [name for name in table.columns if name not in ("at", "good")]
     chosen = table.tail(BODIES)
@@ -77,12 +77,13 @@ def _table() -> pd.DataFrame:
     return pd.DataFrame({"at": at, **columns, "good": raw + random.normal(size=ROWS) > 0})
 
 
-def _fitted(home: Path) -> Any:
+def _fitted(home: Path, release: Path) -> Any:
     """The estimator as training fitted it."""
     from modelwright import load
     from modelwright.app.wiring import open_log
     from modelwright.control.material import read_material
     from modelwright.lake.workspace import Workspace
+    from modelwright.release.folder import read_manifest
     from modelwright.training.examples import split_by_time
     from modelwright.training.fit import fit
 
@@ -90,10 +91,10 @@ def _fitted(home: Path) -> Any:
     with open_log(system, Workspace(home), readonly=True) as log:
         examples = read_material(log, system).examples
     split = split_by_time(examples, int(datetime.now(UTC).timestamp() * 1e6), system.validation_us)
-    from modelwright.release.folder import read_manifest
-
-    columns = read_manifest(next((home / "releases").glob("r*"))).inputs
-    return fit(system.model, system.seed, examples.rows.take(split.train), columns, split.train_outcomes, system.label)
+    columns = read_manifest(release).inputs
+    return fit(
+        system.models[0], system.seed, examples.rows.take(split.train), columns, split.train_outcomes, system.label
+    )
 
 
 def _check_same(release: Path, chosen: pd.DataFrame, expected: Any) -> None:

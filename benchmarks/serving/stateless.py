@@ -105,6 +105,12 @@ PEERS = {
         lambda rows: ("/predict", {"rows": _inputs(rows)}),
         lambda said: said["scores"],
     ),
+    "kserve": Peer(
+        ("kserve==0.21.0",),
+        lambda python, port, folder: [str(python), str(FOLDER / "kserve_peer.py"), str(port)],
+        lambda rows: ("/v1/models/scores:predict", {"instances": _inputs(rows)}),
+        lambda said: said["predictions"],
+    ),
     "mlserver": Peer(
         ("mlserver==1.7.1",),
         lambda python, port, folder: [str(python.with_name("mlserver")), "start", str(folder)],

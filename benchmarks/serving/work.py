@@ -1,6 +1,6 @@
 """The work both servers do: one trained release with its history, the same estimator pickled, and the requests.
 
-Our requests are the example's events going on after the end of its file, each with an id and a time of its own; the
+Our requests are the system's events going on after the end of its file, each with an id and a time of its own; the
 naive server's bodies are the model's inputs at the file's rows, as the training set computed them.
 """
 
@@ -19,9 +19,6 @@ import numpy as np
 
 from benchmarks.load import post
 
-ROOT = Path(__file__).parents[2]
-EXAMPLE = ROOT / "examples" / "electricity" / "system.py"
-STEP = timedelta(minutes=30)
 NAIVE_BODIES = 2_000
 
 
@@ -34,20 +31,26 @@ class Work:
     pickle: Path
     naive: list[bytes]
     events: list[dict[str, Any]]
+    id: str
     end: datetime
+    step: timedelta
     features: int
     outcomes: int
 
-    def requests(self, run: str, count: int) -> list[bytes]:
-        """`count` predict requests that no other run has sent."""
-        return [post("/predict", body) for body in self.bodies(run, count)]
+    def requests(self, run: str, count: int, after: int = 0) -> list[bytes]:
+        """`count` predict requests that no other run has sent, `after` so many of others to the same server: time goes on."""
+        return [post("/predict", body) for body in self.bodies(run, count, after)]
 
-    def bodies(self, run: str, count: int) -> list[bytes]:
+    def bodies(self, run: str, count: int, after: int = 0) -> list[bytes]:
         """Their bodies."""
         rows = self.events
         return [
             json.dumps(
-                {"id": f"{run}-{i}", "at": (self.end + (i + 1) * STEP).isoformat(), **rows[i % len(rows)]}
+                {
+                    **rows[i % len(rows)],
+                    self.id: f"{run}-{i}",
+                    "at": (self.end + (after + i + 1) * self.step).isoformat(),
+                }
             ).encode()
             for i in range(count)
         ]
@@ -59,14 +62,15 @@ class Work:
         return copy
 
 
-def prepare(folder: Path) -> Work:
-    """Train the example in a workspace of its own and fit its estimator once more, to the same trees.
+def prepare(folder: Path, system_file: Path, step: timedelta) -> Work:
+    """Train a system in a workspace of its own and fit its estimator once more, to the same trees; its events go on one a
+    `step`.
 
     Raises RuntimeError where the two do not agree: then they would not be the same model.
     """
     workspace = folder / "workspace"
     env = {**os.environ, "MODELWRIGHT_HOME": str(workspace), "MODELWRIGHT_TRACKING": "off"}
-    command = [sys.executable, "-m", "modelwright.app.cli", "train", str(EXAMPLE), "--json"]
+    command = [sys.executable, "-m", "modelwright.app.cli", "train", str(system_file), "--json"]
     said = json.loads(subprocess.run(command, env=env, stdout=subprocess.PIPE, check=True).stdout)
     release = workspace / "releases" / said["release"]
 
@@ -79,7 +83,7 @@ def prepare(folder: Path) -> Work:
     from modelwright.training.examples import split_by_time
     from modelwright.training.fit import fit
 
-    system = load(EXAMPLE)
+    system = load(system_file)
     with open_log(system, Workspace(workspace), readonly=True) as log:
         examples = read_material(log, system).examples
         outcomes = log.counts()["outcomes"]
@@ -88,7 +92,7 @@ def prepare(folder: Path) -> Work:
     columns = opened.manifest.inputs
     split = split_by_time(examples, int(datetime.now(UTC).timestamp() * 1e6), system.validation_us)
     estimator = fit(
-        system.model, system.seed, examples.rows.take(split.train), columns, split.train_outcomes, system.label
+        system.models[0], system.seed, examples.rows.take(split.train), columns, split.train_outcomes, system.label
     )
     rows = examples.rows.take(slice(len(examples) - NAIVE_BODIES, None))
     apart = np.abs(estimator.predict_proba(data_frame(rows, columns))[:, 1] - opened.predict(rows).score).max()
@@ -97,16 +101,18 @@ def prepare(folder: Path) -> Work:
     pickled = folder / "model.pkl"
     pickled.write_bytes(pickle.dumps(estimator))
 
-    names = [column.name for column in columns]
+    whole = np.isfinite(rows.numbers).all(axis=1)
+    asked = data_frame(rows.take(whole), columns).to_dict("records")
+    read = {name for view in opened.manifest.views for name in view.features}
     return Work(
         workspace=workspace,
         release=release,
         pickle=pickled,
-        naive=[
-            post("/predict", json.dumps(dict(zip(names, row, strict=True))).encode()) for row in rows.numbers.tolist()
-        ],
+        naive=[post("/predict", json.dumps(row).encode()) for row in asked],
         events=[{name: value for name, value in row.items() if name != "at"} for row in event_rows],
+        id=system.contract.id or "id",
         end=event_rows[-1]["at"],
+        step=step,
         outcomes=outcomes,
-        features=len(names) - (len(system.contract.names) - 1),
+        features=len(read),
     )

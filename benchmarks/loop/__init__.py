@@ -1,0 +1,1 @@
+"""The loop: what it notices and how soon."""
