@@ -169,10 +169,12 @@ def kill_at_random(root: Path, kills: int, check_every: int, seed: int) -> None:
         while killed < kills:
             time.sleep(chance.random() * 0.25)
             victim = chance.choice([worker for worker in team if worker.worked.is_set()] or team)
-            assert victim.worked.wait(60), f"{victim.role} did nothing for a minute"
+            checked = (killed + 1) % check_every == 0
+            for worker in team if checked else [victim]:  # each has done something before what it left is looked at
+                assert worker.worked.wait(60), f"{worker.role} did nothing for a minute"
             victim.kill()
             killed += 1
-            if killed % check_every:
+            if not checked:
                 victim.start()
                 continue
             others = [worker for worker in team if worker is not victim]

@@ -195,12 +195,15 @@ class NatsChannel(_Located):
 
 
 async def _declared(stream: Any, subject: str) -> None:
-    from nats.js.errors import NotFoundError
+    from nats.js.errors import BadRequestError, NotFoundError
 
     try:
         await stream.find_stream_name_by_subject(subject)
     except NotFoundError:
-        await stream.add_stream(name=subject.replace(".", "_"), subjects=[subject])
+        try:
+            await stream.add_stream(name=subject.replace(".", "_"), subjects=[subject])
+        except BadRequestError:  # who reads it has made it meanwhile, as it wants it
+            await stream.find_stream_name_by_subject(subject)
 
 
 class MqttChannel(_Located):
