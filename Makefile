@@ -36,8 +36,11 @@ demo: setup  ## a system that trains, serves, meets drift and repairs itself: ht
 	@$(BIN)/modelwright run examples/electricity/system.py --replay examples/electricity/data/elec2.parquet --from 0.2 --seconds 75 \
 		|| { code=$$?; [ $$code -eq 130 ] || exit $$code; }
 
+# What fails beside other tests is run once more alone: what it then is counts, and both are printed.
 test: setup  ## the normal suite: unit, property, end to end, doctests
-	@$(BIN)/python -m pytest -m "not slow" -n $(JOBS) --dist loadfile --no-loadscope-reorder $(PYTEST)
+	@$(BIN)/python -m pytest -m "not slow" -n $(JOBS) --dist loadfile --no-loadscope-reorder $(PYTEST) \
+		|| { [ $$? -eq 1 ] && echo "make test: what failed beside other tests, once more and alone:" \
+		&& $(BIN)/python -m pytest -m "not slow" --last-failed --last-failed-no-failures none --maxfail 3 $(PYTEST); }
 
 test-slow: setup  ## the same promises, longer
 	@HYPOTHESIS_PROFILE=slow $(BIN)/python -m pytest $(PYTEST)
