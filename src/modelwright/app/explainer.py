@@ -34,6 +34,10 @@ class Explainer:
         self._hosts: Hosts | None = None
         self._held: dict[str, tuple[Attributor, LiveRelease]] = {}
 
+    def open(self, name: str) -> None:
+        """Open a release, with its libraries, before it is used. Raises what `problem_of` knows."""
+        self._opened(name)
+
     def explain(self, champion: str, body: bytes) -> Explanation:
         """The explanation of a body: an event, or `{"id": ...}` of one that was predicted. Raises what `problem_of` knows."""
         attributor, live = self._opened(champion)
@@ -211,6 +215,9 @@ def main(config: str) -> int:
     _write(answers, b"")
     while len(head := questions.read(HEAD.size)) == HEAD.size:
         question = msgspec.msgpack.decode(questions.read(*HEAD.unpack(head)), type=Question)
+        with contextlib.suppress(Exception):  # what is wrong with it is told where it is used
+            explainer.open(question.release)
+        _write(answers, b"")
         try:
             reply = Reply(200, msgspec.json.encode(explainer.explain(question.release, question.body)))
         except Exception as error:

@@ -1,13 +1,15 @@
 """Explanations in a process of their own, as the server sees it: started when the first is asked for, kept from then on.
 
-The server writes one frame a question and reads one back; both are a length and msgpack. The child is `app/explainer.py`.
-It explains one at a time; what waits is bounded, and what takes too long is given up.
+The server writes one frame a question and reads two back: an empty one when the release is open, then the answer. A frame is
+a length and msgpack. The child is `app/explainer.py`. It explains one at a time; what waits is bounded, in number and in time,
+and what takes too long is given up.
 """
 
 import asyncio
 import contextlib
 import struct
 import sys
+from collections.abc import AsyncIterator
 from typing import Any
 
 import msgspec
@@ -18,8 +20,10 @@ from modelwright.serving.problems import HttpError
 
 MOST_WAITING = 16
 """Questions that wait for their turn; beyond, 503."""
+TURN_S = 30.0
+"""How long a question waits for its turn; beyond, 503."""
 START_S = 60.0
-"""How long the first start may take: the kernel may have to be compiled."""
+"""How long the child's start may take, and opening a release in it: libraries are imported, at a low priority."""
 ANSWER_S = 20.0
 """How long one explanation may take; beyond, it is given up and the child started anew when it is needed next."""
 HEAD = struct.Struct(">I")
@@ -63,24 +67,30 @@ class ExplainerProcess:
             raise _later(f"{MOST_WAITING} explanations are waiting already; try again later")
         self._waiting += 1
         try:
-            async with self._turn:
+            try:
+                async with asyncio.timeout(TURN_S):
+                    await self._turn.acquire()
+            except TimeoutError:
+                raise _later(f"other explanations took more than {TURN_S:g} s; try again later") from None
+            try:
                 return await self._ask(Question(release, body))
+            finally:
+                self._turn.release()
         finally:
             self._waiting -= 1
 
     async def _ask(self, question: Question) -> Response:
         try:
-            async with asyncio.timeout(START_S):
+            async with _at_most(START_S, "the process that explains was not ready"):
                 process = await self._started()
-            async with asyncio.timeout(ANSWER_S):
-                assert process.stdin is not None and process.stdout is not None
+            assert process.stdin is not None and process.stdout is not None
+            async with _at_most(START_S, f"release {question.release} was not open"):
                 data = msgspec.msgpack.encode(question)
                 process.stdin.write(HEAD.pack(len(data)) + data)
                 await process.stdin.drain()
+                await _frame(process.stdout)
+            async with _at_most(ANSWER_S, "the explanation was not there"):
                 reply = msgspec.msgpack.decode(await _frame(process.stdout), type=Reply)
-        except TimeoutError:
-            self.stop()
-            raise _later(f"the explanation was not there after {ANSWER_S:.0f} s and was given up") from None
         except (OSError, EOFError):
             self.stop()
             raise _later("the process that explains has ended; it is started anew with the next question") from None
@@ -113,6 +123,15 @@ class ExplainerProcess:
             await asyncio.Event().wait()
         finally:
             self.stop()
+
+
+@contextlib.asynccontextmanager
+async def _at_most(seconds: float, what: str) -> AsyncIterator[None]:
+    try:
+        async with asyncio.timeout(seconds):
+            yield
+    except TimeoutError:
+        raise _later(f"{what} after {seconds:g} s and was given up") from None
 
 
 def _later(detail: str) -> HttpError:
