@@ -19,7 +19,7 @@ from modelwright.serving.problems import HttpError
 MOST_WAITING = 16
 """Questions that wait for their turn; beyond, 503."""
 START_S = 60.0
-"""How long the first start may take: the kernel may have to be compiled."""
+"""How long a start may take, where the kernel may have to be compiled, and the first answer of a release, which is opened."""
 ANSWER_S = 20.0
 """How long one explanation may take; beyond, it is given up and the child started anew when it is needed next."""
 HEAD = struct.Struct(">I")
@@ -55,6 +55,8 @@ class ExplainerProcess:
         self._config = msgspec.json.encode(config).decode()
         self._process: asyncio.subprocess.Process | None = None
         self._turn = asyncio.Lock()
+        self._opened: set[str] = set()
+        """Releases that the process has explained by: it holds them open."""
         self._waiting = 0
 
     async def ask(self, release: str, body: bytes) -> Response:
@@ -72,15 +74,16 @@ class ExplainerProcess:
         try:
             async with asyncio.timeout(START_S):
                 process = await self._started()
-            async with asyncio.timeout(ANSWER_S):
+            async with asyncio.timeout(ANSWER_S if question.release in self._opened else START_S):
                 assert process.stdin is not None and process.stdout is not None
                 data = msgspec.msgpack.encode(question)
                 process.stdin.write(HEAD.pack(len(data)) + data)
                 await process.stdin.drain()
                 reply = msgspec.msgpack.decode(await _frame(process.stdout), type=Reply)
+            self._opened.add(question.release)
         except TimeoutError:
             self.stop()
-            raise _later(f"the explanation was not there after {ANSWER_S:.0f} s and was given up") from None
+            raise _later("the explanation was not there in time and was given up") from None
         except (OSError, EOFError):
             self.stop()
             raise _later("the process that explains has ended; it is started anew with the next question") from None
@@ -92,6 +95,7 @@ class ExplainerProcess:
 
     async def _started(self) -> asyncio.subprocess.Process:
         if self._process is None or self._process.returncode is not None:
+            self._opened.clear()
             self._process = await asyncio.create_subprocess_exec(
                 sys.executable, "-m", "modelwright.app.explainer", self._config,
                 stdin=asyncio.subprocess.PIPE, stdout=asyncio.subprocess.PIPE, start_new_session=True, limit=1 << 24,
@@ -103,6 +107,7 @@ class ExplainerProcess:
     def stop(self) -> None:
         """End the child now."""
         process, self._process = self._process, None
+        self._opened.clear()
         if process is not None and process.returncode is None:
             with contextlib.suppress(ProcessLookupError):
                 process.kill()
