@@ -38,7 +38,7 @@ class TestMemory(StreamConformance):
 class TestNats(StreamConformance):
     @pytest.fixture
     def channel(self, nats):
-        return NatsChannel(nats, next(names))
+        return NatsChannel(nats, next(names), ack_wait_s=5)
 
 
 class TestMqtt(StreamConformance):

@@ -176,7 +176,7 @@ class Server:
         return int(status.read_text().partition("VmRSS:")[2].split()[0]) / 1024 if status.exists() else 0.0
 
     def connect(self) -> http.client.HTTPConnection:
-        return http.client.HTTPConnection(*self.address, timeout=180)
+        return http.client.HTTPConnection(*self.address, timeout=240)
 
     def ask(self, method: str, path: str, body: Any = None, headers: dict[str, str] | None = None) -> Reply:
         """One request on a connection of its own; a body that is no bytes is sent as JSON."""

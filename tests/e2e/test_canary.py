@@ -3,7 +3,6 @@
 import contextlib
 import http.client
 import json
-import os
 import shutil
 import subprocess
 import sys
@@ -17,12 +16,13 @@ import msgspec
 import numpy as np
 import pytest
 import tritonclient.grpc as triton
+from tests.e2e.processes import files_of
 
 import modelwright as mw
 from modelwright.app.wiring import open_log, workspace_of
 from modelwright.core.share import is_in_share
 
-PATIENCE_S = 60.0
+PATIENCE_S = 120.0
 SHARE = 0.3
 CARDS = [f"c{number}" for number in range(40)]
 CONNECTIONS = 16
@@ -66,10 +66,9 @@ def holders(parent: int, address: str) -> set[int]:
     wanted = {f"socket:[{parts[9]}]" for parts in lines if parts[1].endswith(port) and parts[3] == "01"}
     found = set()
     for pid in Path(f"/proc/{parent}/task/{parent}/children").read_text().split():
-        for entry in os.listdir(f"/proc/{pid}/fd"):
-            with contextlib.suppress(OSError):
-                if os.readlink(f"/proc/{pid}/fd/{entry}") in wanted:
-                    found.add(int(pid))
+        with contextlib.suppress(OSError):  # it has just ended
+            if files_of(int(pid)) & wanted:
+                found.add(int(pid))
     return found
 
 

@@ -19,7 +19,7 @@ class Wire:
     """A raw connection: bytes out, whole answers in."""
 
     def __init__(self, server: Any) -> None:
-        self._socket = socket.create_connection(server.address, timeout=30)
+        self._socket = socket.create_connection(server.address, timeout=60)
         self._rest = b""
 
     def send(self, data: bytes) -> None:
@@ -171,7 +171,7 @@ def test_a_stop_lets_the_requests_in_flight_finish(card_numbers: Any, serve: Any
         time.sleep(0.01)
     code = server.stop()
     for thread in asking:
-        thread.join(30)
+        thread.join(60)
     for wire in wires:
         wire.close()
     assert code == 0

@@ -171,7 +171,7 @@ def kill_at_random(root: Path, kills: int, check_every: int, seed: int) -> None:
             victim = chance.choice([worker for worker in team if worker.worked.is_set()] or team)
             checked = (killed + 1) % check_every == 0
             for worker in team if checked else [victim]:  # each has done something before what it left is looked at
-                assert worker.worked.wait(60), f"{worker.role} did nothing for a minute"
+                assert worker.worked.wait(120), f"{worker.role} did nothing for two minutes"
             victim.kill()
             killed += 1
             if not checked:
@@ -194,7 +194,6 @@ def kill_at_random(root: Path, kills: int, check_every: int, seed: int) -> None:
     assert all(worker.acknowledged for worker in team)
 
 
-@pytest.mark.timeout(120)
 def test_workers_killed_20_times_lose_nothing_acknowledged_and_double_nothing(tmp_path: Path) -> None:
     kill_at_random(tmp_path / "state", kills=20, check_every=10, seed=20261121)
 
@@ -248,7 +247,7 @@ def test_who_sends_the_same_again_until_it_is_answered_is_answered_once(
                     time.sleep(0.005)
                     assert not any(one.done() for one in done)
                 servers[-1].process.kill()
-                servers[-1].process.wait(20)
+                servers[-1].process.wait(60)
                 servers.append(serve(card_numbers.release, tmp_path / "state"))
         finally:
             stop.set()
@@ -274,7 +273,7 @@ def test_a_served_state_that_is_damaged_or_deleted_is_built_again_to_the_same_an
             "/predict", payment(f"p{number}", card="c1", at=f"2024-06-01T10:00:{number:02}Z", amount=1.5 + number)
         )
     first.process.kill()
-    first.process.wait(20)
+    first.process.wait(60)
 
     def damaged(log: Log) -> None:
         key, value = stored(log)[0]

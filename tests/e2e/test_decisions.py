@@ -10,7 +10,6 @@ import subprocess
 import sys
 import threading
 import time
-import urllib.error
 import urllib.request
 from contextlib import suppress
 from functools import partial
@@ -53,9 +52,9 @@ def state(twice, tmp_path) -> tuple[Path, Path, str, str]:
 
 def live(address: str, release: str) -> None:
     """Wait until the server answers with that release."""
-    until = time.monotonic() + 30
+    until = time.monotonic() + 120
     while time.monotonic() < until:
-        with suppress(urllib.error.HTTPError), urllib.request.urlopen(f"{address}/readyz", timeout=10) as answer:
+        with suppress(OSError), urllib.request.urlopen(f"{address}/readyz", timeout=30) as answer:
             if json.load(answer)["release"] == release:
                 return
         time.sleep(0.02)
@@ -69,7 +68,7 @@ def hook():
 
 
 def read(address: str) -> str:
-    with urllib.request.urlopen(address, timeout=10) as answer:
+    with urllib.request.urlopen(address, timeout=60) as answer:
         return str(answer.read().decode())
 
 
@@ -119,7 +118,7 @@ class Asking(threading.Thread):
         self.done = threading.Event()
 
     def run(self) -> None:
-        connection = http.client.HTTPConnection(urlsplit(self._address).netloc, timeout=20)
+        connection = http.client.HTTPConnection(urlsplit(self._address).netloc, timeout=60)
         for number in itertools.count():
             if self.done.is_set():
                 break
@@ -140,7 +139,7 @@ class Asking(threading.Thread):
 
     def first(self, release, since):
         """When the first answer of a release came after a moment."""
-        until = time.monotonic() + 30
+        until = time.monotonic() + 120
         while time.monotonic() < until:
             for at, _, by in self.answers[::-1]:
                 if at < since:
@@ -157,12 +156,13 @@ def asked(state, environment_of, payment, monkeypatch, hook):
     file, home, first, second = state
     monkeypatch.setenv("MODELWRIGHT_HOME", str(home))
     command = [sys.executable, "-m", "modelwright.app.cli", "run", str(file), "--port", "0", "--json"]
+    clients: list[Asking] = []
     with subprocess.Popen(command, env=environment_of(home) | {"HOOK": hook.url}, stdout=subprocess.PIPE) as running:
         try:
             assert running.stdout is not None
             address = json.loads(running.stdout.readline())["address"]
             live(address, first)
-            clients = [Asking(address, payment, name) for name in "ab"]
+            clients += [Asking(address, payment, name) for name in "ab"]
             for client in clients:
                 client.start()
             yield mw.load(file), first, second, clients
@@ -170,7 +170,7 @@ def asked(state, environment_of, payment, monkeypatch, hook):
             for client in clients:
                 client.done.set()
             for client in clients:
-                client.join(30)
+                client.join(60)
             running.terminate()
 
 
@@ -203,7 +203,7 @@ def test_a_canary_answers_its_share_of_the_cards_under_load(asked):
         )
     since = max(client.first(second, 0.0) for client in clients)
     enough = [len(client.answers) + 300 for client in clients]
-    until = time.monotonic() + 30
+    until = time.monotonic() + 120
     while any(len(client.answers) < count for client, count in zip(clients, enough, strict=True)):
         assert time.monotonic() < until
         time.sleep(0.01)
@@ -217,7 +217,7 @@ def test_a_canary_answers_its_share_of_the_cards_under_load(asked):
     decided = time.monotonic()
     for client in clients:
         client.first(first, decided)
-    until = time.monotonic() + 30
+    until = time.monotonic() + 120
     while any(by == second for client in clients for _, _, by in client.answers[-100:]):
         assert time.monotonic() < until
         time.sleep(0.01)

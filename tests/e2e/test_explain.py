@@ -145,7 +145,7 @@ def test_without_a_log(plain_cards: Any, payment: Any, tmp_path: Path) -> None:
         address = urlsplit(json.loads(process.stdout.readline())["address"])
 
         def ask(path: str, body: Any) -> Any:
-            connection = http.client.HTTPConnection(address.hostname or "", address.port, timeout=60)
+            connection = http.client.HTTPConnection(address.hostname or "", address.port, timeout=240)
             connection.request("POST", path, json.dumps(body))
             answer = connection.getresponse()
             said = answer.status, json.loads(answer.read())
@@ -181,7 +181,7 @@ def test_a_killed_explainer_is_started_again_and_none_is_there_before(
     found = children(server.process.pid)
     if found:
         os.kill(found[0], signal.SIGKILL)
-    until, statuses = time.monotonic() + 180, []
+    until, statuses = time.monotonic() + 120, []
     while (not statuses or statuses[-1] != 200) and time.monotonic() < until:
         statuses.append(server.post("/explain", {"id": "p"}).status)
     assert statuses[-1] == 200
@@ -200,7 +200,7 @@ def test_predictions_go_on_while_explanations_wait(cards: Any, serve: Any, payme
         asker.start()
     assert [server.post("/predict", payment(f"p{number}")).status for number in range(20)] == [200] * 20
     for asker in askers:
-        asker.join(180)
+        asker.join(240)
     assert len(statuses) == 30
     assert set(statuses) == {200, 503}
     assert server.metric("modelwright_events_total") == 0

@@ -12,8 +12,10 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from tests.e2e.processes import unread
 
-SLOW = ["--request-timeout", "0.8", "--idle-timeout", "2"]
+SLOW = ["--request-timeout", "1.5", "--idle-timeout", "5"]
+"""Short enough to wait for, and longer than a busy machine may keep a client that is in time from going on."""
 
 
 @pytest.fixture(scope="module")
@@ -24,7 +26,7 @@ def impatient(card_numbers: Any, serve: Any) -> Any:
 @pytest.fixture
 def connect() -> Iterator[Callable[[Any], socket.socket]]:
     with ExitStack() as stack:
-        yield lambda server: stack.enter_context(socket.create_connection(server.address, timeout=20))
+        yield lambda server: stack.enter_context(socket.create_connection(server.address, timeout=60))
 
 
 def to_the_end(connection: socket.socket) -> bytes:
@@ -41,9 +43,17 @@ def head(length: int, path: str = "/predict") -> bytes:
 
 def come_to_wait(server: Any, count: int) -> None:
     """So many requests wait, before the first of them is given up."""
-    until = time.monotonic() + 15
+    until = time.monotonic() + 60
     while server.metric("modelwright_waiting") != count:
         assert time.monotonic() < until, server.metric("modelwright_waiting")
+        time.sleep(0.01)
+
+
+def come_to_read(server: Any) -> None:
+    """All that was sent; a server that is slower than its clients leaves much of it with the kernel."""
+    until = time.monotonic() + 120
+    while unread(server.address[1]):
+        assert time.monotonic() < until, unread(server.address[1])
         time.sleep(0.01)
 
 
@@ -90,7 +100,7 @@ def test_who_does_not_read_is_dropped(impatient: Any, payment: Any) -> None:
     before = impatient.metric('modelwright_refused_total{reason="unread"}')
     with socket.socket() as deaf:
         deaf.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4096)
-        deaf.settimeout(10)
+        deaf.settimeout(60)
         deaf.connect(impatient.address)
         with pytest.raises((BrokenPipeError, ConnectionResetError)):
             for _ in range(150):
@@ -112,17 +122,17 @@ def test_a_silent_connection_is_closed_without_a_word(impatient: Any, connect: A
 
 def test_a_connection_that_works_is_not_closed(impatient: Any, payment: Any) -> None:
     connection = impatient.connect()
-    for turn in range(6):
+    for turn in range(24):
         connection.request("POST", "/predict", json.dumps(payment(f"works-{turn}")))
         assert connection.getresponse().read()
-        time.sleep(0.5)
+        time.sleep(0.25)
     connection.close()
 
 
 def test_beyond_the_limit_requests_are_sent_away_for_a_while(
     card_numbers: Any, serve: Any, connect: Any, payment: Any
 ) -> None:
-    server = serve(card_numbers.release, options=["--max-waiting", "3"])
+    server = serve(card_numbers.release, options=["--max-waiting", "3", "--request-timeout", "120"])
     body = json.dumps(payment("waits")).encode()
     held = [connect(server) for _ in range(3)]
     for connection in held[:2]:
@@ -165,10 +175,10 @@ def test_10000_connections_idle_and_slow_disturb_nobody(card_numbers: Any, serve
     assert server.messages() == ""
 
 
-def test_headers_have_a_bound(impatient: Any, connect: Any, payment: Any) -> None:
-    before = impatient.metric('modelwright_refused_total{reason="head"}')
+def test_headers_have_a_bound(card_numbers: Any, serve: Any, connect: Any, payment: Any) -> None:
+    server = serve(card_numbers.release)
     for line in (b"x-%d: " + b"v" * 1000 + b"\r\n", b"v" * 1000):
-        connection = connect(impatient)
+        connection = connect(server)
         connection.sendall(b"POST /predict HTTP/1.1\r\nhost: x\r\nx: ")
         said = b""
         try:
@@ -181,8 +191,8 @@ def test_headers_have_a_bound(impatient: Any, connect: Any, payment: Any) -> Non
         else:
             raise AssertionError("two megabytes of headers were taken")
         assert said == b"" or said.startswith(b"HTTP/1.1 431 ")
-    assert impatient.metric('modelwright_refused_total{reason="head"}') == before + 2
-    assert impatient.post("/predict", payment("after")).status == 200
+    assert server.metric('modelwright_refused_total{reason="head"}') == 2
+    assert server.post("/predict", payment("after")).status == 200
 
 
 @pytest.mark.parametrize("path", ["/predict", "/predict?through=asgi", "/v2/models/card-numbers/infer"])
@@ -191,16 +201,18 @@ def test_bodies_have_a_bound_over_all_connections(
 ) -> None:
     """More connections than there is room for send most of a large body each."""
     most, each = 256 << 20, 7 << 20
-    server = serve(card_numbers.release, options=["--request-timeout", "60"])
+    server = serve(card_numbers.release, options=["--request-timeout", "240"])
     anonymous = Path(f"/proc/{server.process.pid}/status")
     if not anonymous.exists():
         pytest.skip("a process's memory is read from /proc: run this on Linux")
     part = b" " * (1 << 20)
     held = [connect(server) for _ in range(45)]
-    for connection in held:
-        connection.sendall(head((8 << 20) - 1, path))
-        for _ in range(each >> 20):
-            connection.sendall(part)
+    for some in (held[: most // each], held[most // each :]):  # those that there is room for come first
+        for connection in some:
+            connection.sendall(head((8 << 20) - 1, path))
+            for _ in range(each >> 20):
+                connection.sendall(part)
+        come_to_read(server)
     refused = server.metric('modelwright_refused_total{reason="bodies"}')
     assert refused >= 45 - most // each - 1
     assert refused <= 45 - most // each + 1
@@ -234,14 +246,14 @@ def test_too_few_files_are_told_and_connections_beyond_refused(card_numbers: Any
     address = ("127.0.0.1", int(json.loads(process.stdout.readline())["address"].rpartition(":")[2]))
     try:
         with ExitStack() as stack:
-            held = [stack.enter_context(socket.create_connection(address, timeout=20)) for _ in range(60)]
+            held = [stack.enter_context(socket.create_connection(address, timeout=60)) for _ in range(60)]
             assert to_the_end(held[-1]).startswith(b"HTTP/1.1 503 ")
             body = json.dumps(payment("first")).encode()
             held[0].sendall(head(len(body)) + body)
             assert held[0].recv(65536).startswith(b"HTTP/1.1 200 ")
     finally:
         process.terminate()
-        _, messages = process.communicate(timeout=20)
+        _, messages = process.communicate(timeout=60)
     told = [line for line in messages.decode().splitlines() if "files may be open" in line]
     assert len(told) == 1, messages
     assert "ulimit -n" in told[0]

@@ -21,6 +21,7 @@ import modelwright as mw
 from modelwright.app.wiring import open_log
 from modelwright.core.errors import ReleaseError, UsageError
 from modelwright.lake.workspace import Workspace
+from modelwright.testing.ports import free_port
 
 MAIN = """\
 from pathlib import Path
@@ -46,9 +47,7 @@ class Theirs:
     """Their application under uvicorn; a context manager."""
 
     def __init__(self, folder: Path, home: Path, app: str = "app", options: tuple[str, ...] = ()) -> None:
-        with socket.socket() as sock:
-            sock.bind(("127.0.0.1", 0))
-            self.port = sock.getsockname()[1]
+        self.port = free_port()
         self.process = subprocess.Popen(
             [sys.executable, "-m", "uvicorn", f"main:{app}", "--port", str(self.port), "--log-level", "warning", *options],
             cwd=folder, stderr=subprocess.PIPE, text=True,
@@ -73,7 +72,7 @@ class Theirs:
 
     def end(self) -> tuple[int, str]:
         self.process.send_signal(signal.SIGTERM)
-        _, messages = self.process.communicate(timeout=30)
+        _, messages = self.process.communicate(timeout=60)
         return self.process.returncode, messages
 
     def ask(self, method: str, path: str, body: Any = None) -> tuple[int, Any]:
@@ -148,7 +147,7 @@ def test_what_is_not_trained_yet_is_served_once_it_is(
     assert not state.exists()
     shutil.copytree(card_numbers.home, tmp_path / "made")
     (tmp_path / "made").rename(state)
-    until = time.monotonic() + 30
+    until = time.monotonic() + 60
     while (said := theirs.ask("POST", "/ml/predict", payment("q1")))[0] == 503:
         assert time.monotonic() < until
         time.sleep(0.1)

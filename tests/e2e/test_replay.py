@@ -8,7 +8,6 @@ import os
 import re
 import shutil
 import signal
-import socket
 import subprocess
 import sys
 import threading
@@ -29,14 +28,9 @@ from modelwright.features.online import OnlineHost
 from modelwright.features.plan import LabelColumn
 from modelwright.lake.rows import EventRow
 from modelwright.release.folder import read_manifest
+from modelwright.testing.ports import free_port
 
 PATIENCE_S = 240.0
-
-
-def free_port():
-    with socket.socket() as sock:
-        sock.bind(("127.0.0.1", 0))
-        return sock.getsockname()[1]
 
 
 def until(found, what):
@@ -81,7 +75,7 @@ class Run:
 
     def ask(self, method, path, body=None):
         """(status, decoded body); None where nobody answers."""
-        connection = http.client.HTTPConnection("127.0.0.1", self.port, timeout=10)
+        connection = http.client.HTTPConnection("127.0.0.1", self.port, timeout=60)
         try:
             connection.request(method, path, None if body is None else json.dumps(body))
             answer = connection.getresponse()
@@ -330,7 +324,7 @@ def test_what_one_serving_process_rolls_back_all_roll_back(declare):
     with Run(file, "--workers", "2", port=free_port()) as run, contextlib.ExitStack() as held:
         until(lambda: (run.champion() or "").startswith("r1-"), "the first champion")
         # Twenty connections are with both processes, but for one chance in a million.
-        connections = [http.client.HTTPConnection("127.0.0.1", run.port, timeout=20) for _ in range(20)]
+        connections = [http.client.HTTPConnection("127.0.0.1", run.port, timeout=60) for _ in range(20)]
         for connection in connections:
             held.callback(connection.close)
         until(lambda: all(ready(connection).startswith("r1-") for connection in connections), "all of them")

@@ -1,5 +1,6 @@
 """`modelwright serve` as a real process: what is answered is durable, each id counts once, and history is read exactly."""
 
+import http.client
 import json
 import os
 import random
@@ -212,8 +213,12 @@ def test_200_connections_are_answered_each(card_numbers: Any, serve: Any, paymen
     server = serve(card_numbers.release)
     connections = [server.connect() for _ in range(200)]
     for wave in range(2):
+        server.process.send_signal(
+            signal.SIGSTOP
+        )  # else a client that is slower than the server is answered one by one
         for number, connection in enumerate(connections):
             connection.request("POST", "/predict", json.dumps(payment(f"w{wave}-{number}", card=f"c{number % 7}")))
+        server.process.send_signal(signal.SIGCONT)
         replies = [connection.getresponse() for connection in connections]
         assert {reply.status for reply in replies} == {200}
         assert [json.load(reply)["id"] for reply in replies] == [f"w{wave}-{number}" for number in range(200)]
@@ -244,7 +249,7 @@ def test_what_was_acknowledged_survives_a_kill(card_numbers: Any, serve: Any, pa
                     connection.request("POST", "/outcomes", json.dumps({"id": id, "outcome": number % 2 == 0}))
                     json.load(connection.getresponse())
                     told[id] = number % 2 == 0
-            except (OSError, ValueError, EOFError):
+            except (OSError, ValueError, EOFError, http.client.HTTPException):
                 connection.close()
                 return
             number += 1
@@ -253,11 +258,11 @@ def test_what_was_acknowledged_survives_a_kill(card_numbers: Any, serve: Any, pa
 
     with ThreadPoolExecutor(8) as pool:
         done = [pool.submit(load, worker) for worker in range(8)]
-        assert enough.wait(60)
+        assert enough.wait(120)
         server.process.kill()
         for each in done:
             each.result(60)
-    server.process.wait(20)
+    server.process.wait(60)
     with log_of(server, card_numbers.release) as log:
         events = log.events()["_id"].to_pylist()
         outcomes = dict(zip(*(log.outcomes()[name].to_pylist() for name in ("_id", "is_fraud")), strict=True))
@@ -348,7 +353,7 @@ def test_a_native_release_without_its_libraries_is_refused_with_the_command(
     done = subprocess.run(
         [sys.executable, "-m", "modelwright.app.cli", "serve", str(cards.release), "--port", "0"],
         env={**os.environ, **without_training, "MODELWRIGHT_HOME": str(tmp_path / "state")},
-        capture_output=True, text=True, timeout=60, check=False,
+        capture_output=True, text=True, timeout=240, check=False,
     )  # fmt: skip
     assert done.returncode == 1
     assert done.stderr.count("\n") == 1

@@ -88,7 +88,7 @@ def test_a_release_with_history_and_a_workspace_are_refused(
         (plain_cards.release, ["--workspace", str(tmp_path / "state")], "--workspace"),
     ):
         done = subprocess.run(
-            [*without_log(release), *more], cwd=tmp_path, capture_output=True, text=True, timeout=60, check=False
+            [*without_log(release), *more], cwd=tmp_path, capture_output=True, text=True, timeout=240, check=False
         )
         assert done.returncode == 2
         assert said in done.stderr

@@ -133,6 +133,9 @@ def test_a_request_is_a_span_in_the_clients_trace(
     assert "http.route" not in attributes(by_name["GET"])
     assert b"token" not in b"".join(one.SerializeToString() for one in spans)
     # The line of the log names the trace.
+    until = time.monotonic() + 60
+    while server.messages().count('{"at"') < 5 and time.monotonic() < until:  # a line follows its answer
+        time.sleep(0.02)
     lines = [json.loads(line) for line in server.messages().splitlines() if line.startswith("{")]
     assert next(line for line in lines if line["id"] == "order-7")["trace"] == trace
     assert {line["trace"] for line in lines} == {one.trace_id.hex() for one in spans}

@@ -61,7 +61,7 @@ def secure(address: str, cert: Path) -> grpc.Channel:
 def is_serving(channel: grpc.Channel) -> bool:
     """Bounded: for a server that may not listen yet, or with another certificate."""
     try:
-        said = health_pb2_grpc.HealthStub(channel).Check(health_pb2.HealthCheckRequest(), timeout=30)
+        said = health_pb2_grpc.HealthStub(channel).Check(health_pb2.HealthCheckRequest(), timeout=60)
     except grpc.RpcError:
         return False
     return bool(said.status == health_pb2.HealthCheckResponse.SERVING)
@@ -95,7 +95,7 @@ def test_a_renewed_certificate_is_taken_without_a_restart(
     server = serve(card_numbers.release, options=[*tls(used), "--grpc-port", 0])
     fresh = certificate(tmp_path / "fresh")
     used[1].write_text("half of it")
-    until = time.monotonic() + 60
+    until = time.monotonic() + 120
     while "stays in use" not in server.messages() and time.monotonic() < until:
         time.sleep(0.2)
     assert server.messages().count("stays in use") == 1
@@ -170,7 +170,7 @@ def test_a_run_serves_https_and_asks_for_keys(keyed: Any, payment: Any, pair: An
         assert process.stdout is not None
         started = json.loads(process.stdout.readline())
         address = ("127.0.0.1", int(started["address"].rpartition(":")[2]))
-        until = time.monotonic() + 60
+        until = time.monotonic() + 120
         while time.monotonic() < until:
             try:
                 if ask(address, pair[0], "/readyz")[0] == 200:
@@ -190,11 +190,11 @@ def test_a_run_serves_https_and_asks_for_keys(keyed: Any, payment: Any, pair: An
                 getattr(tensor.contents, f"{field}_contents").append(value.encode() if kind == "BYTES" else value)
             metadata = (("authorization", f"Bearer {key}"),)
             infer = channel.unary_unary("/inference.GRPCInferenceService/ModelInfer")
-            said = infer(request.SerializeToString(), metadata=metadata, timeout=30)
+            said = infer(request.SerializeToString(), metadata=metadata, timeout=60)
             assert service_pb2.ModelInferResponse.FromString(said).outputs[1].name == "score"
     finally:
         process.terminate()
-        _, messages = process.communicate(timeout=30)
+        _, messages = process.communicate(timeout=60)
     lines = [json.loads(line) for line in messages.splitlines() if line.startswith('{"at"')]
     own = ("/readyz", "/metrics")  # the loop itself asks for these
     asked = [(line["route"], line["status"], line["key"]) for line in lines if line["route"] not in own]

@@ -14,15 +14,16 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from tests.e2e.processes import has_ended
+from tests.e2e.processes import files_of, has_ended
 
 from modelwright.core.clock import SystemClock
 from modelwright.lake.log import Log
 from modelwright.lake.rows import LogSchema
 from modelwright.lake.workspace import Workspace
 from modelwright.release.folder import open_release
+from modelwright.serving.draining import LAST_S
 
-PATIENCE_S = 60.0
+PATIENCE_S = 120.0
 TWO = ["--workers", "2"]
 
 
@@ -44,21 +45,15 @@ def workers_of(server: Any) -> list[int]:
 
 
 def owner(connection: http.client.HTTPConnection, pids: list[int]) -> int:
-    """The process that a connection is with: the one that holds the other end's socket."""
-    ends = tuple(
-        f"0100007F:{port:04X}" for port in (connection.sock.getpeername()[1], connection.sock.getsockname()[1])
-    )
-    wanted = ""
-    for line in Path("/proc/net/tcp").read_text().splitlines()[1:]:
-        parts = line.split()
-        if (parts[1], parts[2]) == ends:
-            wanted = f"socket:[{parts[9]}]"
-    for pid in pids:
-        with contextlib.suppress(OSError):  # it has just died
-            for entry in os.listdir(f"/proc/{pid}/fd"):
-                with contextlib.suppress(OSError):
-                    if os.readlink(f"/proc/{pid}/fd/{entry}") == wanted:
-                        return pid
+    """The process that a connection is with: the one that holds the other end's socket; 0 where that has died."""
+    ends = [f"0100007F:{port:04X}" for port in (connection.sock.getpeername()[1], connection.sock.getsockname()[1])]
+    for _ in range(5):  # the kernel lists connections in pieces, and may leave one out while others come and go
+        lines = (line.split() for line in Path("/proc/net/tcp").read_text().splitlines()[1:])
+        wanted = {f"socket:[{parts[9]}]" for parts in lines if parts[1:3] == ends}
+        for pid in pids:
+            with contextlib.suppress(OSError):  # it has just died
+                if wanted & files_of(pid):
+                    return pid
     return 0
 
 
@@ -124,7 +119,7 @@ def test_an_id_at_both_at_once_is_one_prediction(pair: Any, payment: Any) -> Non
             body = payment(f"both-{number}", at=f"2024-06-01T12:{number:02}:00Z")
 
             def ask(connection: Any, together: threading.Barrier = together, body: Any = body) -> tuple[int, bytes]:
-                together.wait(20)
+                together.wait(60)
                 return asked(connection, body)
 
             one, two = pool.map(ask, found.values())
@@ -214,7 +209,7 @@ class Customers:
             assert not thread.is_alive()
 
     def _ask(self, customer: int) -> None:
-        number, connection, pid = 0, None, 0
+        number, connection, pid, asked_at = 0, None, 0, time.monotonic()
         while not self._over.is_set():
             number += 1
             id = f"{self._name}-{customer}-{number}"
@@ -225,10 +220,12 @@ class Customers:
             except ConnectionRefusedError:  # nobody listens any more: nothing was asked
                 self.refused += 1
                 return
+            before, asked_at = asked_at, time.monotonic()
             try:
                 status, said = asked(connection, self._payment(id, card=f"c{customer}"))
             except (OSError, http.client.HTTPException):
-                self.lost.append((pid, id))
+                if asked_at - before < LAST_S:  # else the machine kept it from asking for as long as it is waited for
+                    self.lost.append((pid, id))
                 connection.close()
                 connection = None
                 continue

@@ -18,6 +18,7 @@ from modelwright.serving.http import HttpApp
 
 LAST_S = 1.0
 """How long a connection without a request is kept for one that is on its way, in seconds."""
+LOOK_S = 0.02
 _SO_BINDTOIFINDEX = 62
 _NO_INTERFACE = 2**31 - 1
 _SO_ATTACH_FILTER = 26
@@ -55,12 +56,12 @@ class DrainingServer(uvicorn.Server):
         for sock in sockets or []:
             if not self._shared:
                 deafen(sock)
-        loop = asyncio.get_running_loop()
         for _ in range(2):  # a turn of the loop accepts whoever has connected
             await asyncio.sleep(0)
         for server in self.servers:
             server.close()
-        until = loop.time() + LAST_S
-        while self.server_state.connections and loop.time() < until and not self.force_exit:
-            await asyncio.sleep(0.02)
+        for _ in range(round(LAST_S / LOOK_S)):  # turns, no clock: while the machine holds us up we read nothing
+            if not self.server_state.connections or self.force_exit:
+                break
+            await asyncio.sleep(LOOK_S)
         await super().shutdown(sockets)

@@ -9,6 +9,7 @@ import os
 import shutil
 import socket
 import subprocess
+import threading
 import time
 from collections.abc import Callable, Sequence
 from pathlib import Path
@@ -17,8 +18,9 @@ from typing import Any, Protocol, Self
 from modelwright.adapters.address import addresses
 from modelwright.app.streams import stream_of
 from modelwright.serving.stream import Stream
+from modelwright.testing.ports import free_port
 
-WAIT_S = 30.0
+WAIT_S = 60.0
 """How long anything here is waited for."""
 
 
@@ -59,9 +61,7 @@ class ServerProcess:
 
     def __init__(self, folder: Path) -> None:
         self.folder = folder
-        with socket.socket() as sock:
-            sock.bind(("127.0.0.1", 0))
-            self.port: int = sock.getsockname()[1]
+        self.port = free_port()
         self._process: subprocess.Popen[bytes] | None = None
 
     @classmethod
@@ -135,12 +135,13 @@ class _Located:
 
 
 class NatsChannel(_Located):
-    """A subject of a NATS server. Unacknowledged messages of a killed process come again after two seconds."""
+    """A subject of a NATS server. Unacknowledged messages of a killed process come again after `ack_wait_s`; so do those
+    that a slow machine has not worked off by then."""
 
-    def __init__(self, server: NatsServer, name: str) -> None:
+    def __init__(self, server: NatsServer, name: str, ack_wait_s: int = 60) -> None:
         self._server = server
         self._name = name
-        self.url = f"nats://127.0.0.1:{server.port}/{name}?ack_wait=2&group={name}"
+        self.url = f"nats://127.0.0.1:{server.port}/{name}?ack_wait={ack_wait_s}&group={name}"
 
     def send(self, bodies: Sequence[bytes]) -> None:
         async def publish(stream: Any) -> None:
@@ -215,8 +216,12 @@ class MqttChannel(_Located):
         self.url = f"mqtt://127.0.0.1:{server.port}/{name}?group={name.replace('/', '-')}"
         self._read: dict[str, list[bytes]] = {f"{name}/predictions": [], f"{name}/rejected": []}
         self._client = self._connected(f"reader-{name}", lasting=True)
+        subscribed = threading.Semaphore(0)
+        self._client.on_subscribe = lambda *_: subscribed.release()
         for topic in self._read:
             self._client.subscribe(topic, qos=1)
+        for _ in self._read:
+            assert subscribed.acquire(timeout=WAIT_S), "the broker does not answer"
 
     def send(self, bodies: Sequence[bytes]) -> None:
         client = self._connected("", lasting=False)

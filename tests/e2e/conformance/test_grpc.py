@@ -394,7 +394,7 @@ def test_clients_that_vanish_leave_nothing_behind(server: Any, channel: Any, pay
             futures = [call(leaving).future(rows) for _ in range(5)]
             if n % 2:
                 futures[0].result(timeout=60)
-    limit = time.monotonic() + 30
+    limit = time.monotonic() + 60
     while server.metric("modelwright_waiting") > 1 and time.monotonic() < limit:
         time.sleep(0.05)
     assert server.metric("modelwright_waiting") == 1  # the question for it
@@ -433,6 +433,9 @@ def test_keys_are_asked_for_as_over_http(
             1
         ]
         assert ("x-request-id", "mine") in given.initial_metadata()
+    limit = time.monotonic() + 60
+    while server.messages().count(INFER) < 7 and time.monotonic() < limit:  # a line follows its answer
+        time.sleep(0.02)
     lines = [json.loads(line) for line in server.messages().splitlines() if line.startswith('{"at"')]
     asked_for = [(line["status"], line["key"]) for line in lines if line["route"] == INFER]
     assert asked_for == [
@@ -495,7 +498,7 @@ def test_several_processes_answer_on_one_port(card_numbers: Any, serve: Any, pay
         for pid in pids:  # of 24 by a fair hash none: once in ten million
             assert ends & files_of(int(pid))
     server.process.send_signal(signal.SIGTERM)
-    assert server.process.wait(30) == 0
+    assert server.process.wait(60) == 0
     for channel in channels:
         channel.close()
     assert "Traceback" not in server.messages()
