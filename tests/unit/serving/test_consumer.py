@@ -38,7 +38,7 @@ def consume(channel, app, plane, until, operation="predict", in_flight=8, meanwh
     async def work():
         consumer = asyncio.create_task(Consumer(stream, app, plane, operation, in_flight).run())
         try:
-            async with asyncio.timeout(20):
+            async with asyncio.timeout(100):
                 while not until():
                     assert not consumer.done()
                     if meanwhile is not None:
@@ -294,7 +294,7 @@ def test_messages_and_requests_share_a_commit(app, plane, channel):
         while not channel.delivered:
             await asyncio.sleep(0)
         app.submit("/predict", (), body_of(100), answered.append)
-        async with asyncio.timeout(10):
+        async with asyncio.timeout(100):
             while channel.waiting or not answered:
                 await asyncio.sleep(0)
         consumer.cancel()
