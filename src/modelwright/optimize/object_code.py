@@ -11,11 +11,13 @@ that grow: `RUN_TIME` gives them memory of the C library's. Of what they could r
 import re
 import sys
 from collections.abc import Iterable, Iterator, Sequence
+from contextlib import contextmanager
 from typing import Any, Final
 
 import llvmlite.binding as llvm
 import numba
 import numpy as np
+from numba.core.callconv import CPUCallConv
 
 from modelwright.core.machine_code import Argument
 from modelwright.features import image as history
@@ -94,7 +96,8 @@ NOTHING: Final = r"\1\2 zeroinitializer"
 
 def object_code(what: str) -> bytes:
     """An ELF object with one entry a kernel."""
-    module, *others = _of_release() if what == "machine" else _of_history()
+    with _placeless():
+        module, *others = _of_release() if what == "machine" else _of_history()
     for other in others:
         module.link_in(other)
     entries = {*release.KERNELS, *history.KERNELS, RELEASE}
@@ -108,6 +111,21 @@ def object_code(what: str) -> bytes:
     builder = llvm.create_pass_builder(machine, options)
     builder.getModulePassManager().run(module, builder)
     return bytes(machine.emit_object(module))
+
+
+@contextmanager
+def _placeless() -> Iterator[None]:
+    """What numba raises says in which file: code would differ by the path of the environment that it was made in, and tell it."""
+    build = CPUCallConv.build_excinfo_struct
+
+    def without_place(self: CPUCallConv, kind: type, arguments: Any, place: Any, name: Any) -> Any:
+        return build(self, kind, arguments, None, name)
+
+    CPUCallConv.build_excinfo_struct = without_place
+    try:
+        yield
+    finally:
+        CPUCallConv.build_excinfo_struct = build
 
 
 def _of_release() -> Iterator[llvm.ModuleRef]:

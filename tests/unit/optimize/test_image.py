@@ -14,7 +14,7 @@ from modelwright.core import machine_code as using
 from modelwright.core.errors import ReleaseError
 from modelwright.core.machine_code import Header, encoded, fits_machine
 from modelwright.optimize import image as making
-from modelwright.optimize.image import machine_image
+from modelwright.optimize.image import history_image, machine_image
 from modelwright.optimize.linking import NotFlat
 from modelwright.registry.publish import publish
 from modelwright.release.compiled import runtime as running
@@ -295,6 +295,14 @@ def test_it_is_made_once_and_the_same_wherever_it_is_made(monkeypatch, tmp_path,
     assert kept.read_bytes() == wanted
     monkeypatch.setattr(subprocess, "run", lambda *_, **__: pytest.fail("it was made again"))
     assert again(name) == wanted
+
+
+@pytest.mark.parametrize("made", [machine_image, history_image])
+def test_it_does_not_say_where_it_was_made(made):
+    """Else it would be another one for each place, and tell of who made it."""
+    said = made()
+    assert said is not None
+    assert b".py" not in said
 
 
 def refuse(*_, **__):
