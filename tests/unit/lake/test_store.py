@@ -24,6 +24,7 @@ def test_one_environment_a_process_and_its_last_user_closes_it(tmp_path):
     third.close()
 
 
+@pytest.mark.filterwarnings("ignore:.*fork.*:DeprecationWarning")
 def test_a_forked_child_reads_and_writes_through_an_environment_of_its_own(log, pay):
     with log.write() as writer:
         pay(writer, 1)
