@@ -11,7 +11,7 @@ CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser")
 def dom(address: str, wait_ms: int) -> str:
     """The document as a browser has it after so many milliseconds of its time, without the page's own sources."""
     command = [str(CHROMIUM), "--headless", "--no-sandbox", "--disable-gpu", f"--virtual-time-budget={wait_ms}"]
-    run = subprocess.run([*command, "--dump-dom", address], capture_output=True, text=True, timeout=60, check=True)
+    run = subprocess.run([*command, "--dump-dom", address], capture_output=True, text=True, timeout=200, check=True)
     return re.sub(r"<(script|style)\b.*?</\1>", "", run.stdout, flags=re.DOTALL)
 
 
