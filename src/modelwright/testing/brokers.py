@@ -188,7 +188,7 @@ class NatsChannel(_Located):
 
             connection = await nats.connect(f"nats://127.0.0.1:{self._server.port}")
             try:
-                return await work(connection.jetstream())
+                return await work(connection.jetstream(timeout=WAIT_S))
             finally:
                 await connection.close()
 
