@@ -103,8 +103,10 @@ class Controller:
         return self._ledger.outcomes - self._outcomes_at_training
 
     def recent_loss(self, rows: int) -> tuple[float, float, int]:
-        """Mean, variance and count of the champion's latest row losses."""
-        losses = self._ledger.recent_losses(self.pointer.champion or "", rows)
+        """Mean, variance and count of the champion's latest row losses, of outcomes that came due since the training."""
+        delay_us = self._system.label.delay_us
+        due_us, since_us = self._now_us - delay_us, self.trained_us - delay_us + 1
+        losses = self._ledger.recent_losses(self.pointer.champion or "", rows, due_us, since_us)
         return (float(losses.mean()), float(losses.var()), len(losses)) if len(losses) else (0.0, 0.0, 0)
 
     def reference_loss(self) -> tuple[float, float, int]:

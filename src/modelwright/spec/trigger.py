@@ -61,7 +61,7 @@ class LoopView(Protocol):
 
     @property
     def losses_since_training(self) -> int:
-        """Outcomes known for the champion's predictions since then."""
+        """Outcomes known since then, due or not."""
         ...
 
     @property
@@ -75,7 +75,8 @@ class LoopView(Protocol):
         ...
 
     def recent_loss(self, rows: int) -> tuple[float, float, int]:
-        """Mean, variance and count of the champion's row losses over its last `rows` known outcomes."""
+        """Mean, variance and count of the champion's row losses over its last `rows` outcomes, of those that came due since
+        the newest candidate was trained."""
         ...
 
     def reference_loss(self) -> tuple[float, float, int]:

@@ -47,10 +47,9 @@ def test_decay_is_a_rise_beyond_chance_and_beyond_the_drop():
 
 def test_decay_waits_for_outcomes_after_a_training():
     decay = retrain.on_decay(rows=500)
-    assert decay.due(View(losses_since_training=499)) is None
     assert decay.due(View(recent=(0.5, 0.25, 499))) is None
     assert decay.due(View(reference=(0.0, 0.0, 0))) is None
-    assert decay.due(View(losses_since_training=500)) is not None
+    assert decay.due(View(recent=(0.5, 0.25, 500))) is not None
 
 
 def test_rows_are_outcomes_since_the_last_training():

@@ -13,7 +13,7 @@ Z_99_9 = 3.09
 
 
 class OnDecay(msgspec.Struct, frozen=True, kw_only=True):
-    """Mean row loss over the last `rows` outcomes exceeds the gated one by `drop`, beyond chance."""
+    """Mean row loss over the last `rows` due outcomes exceeds the gated one by `drop`, beyond chance."""
 
     drop: float
     rows: int
@@ -21,8 +21,6 @@ class OnDecay(msgspec.Struct, frozen=True, kw_only=True):
 
     def due(self, view: LoopView) -> str | None:
         """Compare the two means; both are noisy, so their standard errors add. Waits for `rows` outcomes after a training."""
-        if view.losses_since_training < self.rows:
-            return None
         mean, variance, n = view.recent_loss(self.rows)
         was, was_variance, was_n = view.reference_loss()
         if n < self.rows or not was_n:
@@ -37,8 +35,9 @@ class OnDecay(msgspec.Struct, frozen=True, kw_only=True):
 def on_decay(
     *, drop: float = 0.0, rows: int = 500, cool_down: str | timedelta | None = None, at_most: str | None = None
 ) -> OnDecay:
-    """Retrain when the mean row loss of the last `rows` known outcomes is above the champion's held-back loss by more
-    than `drop`, with 99.9 % confidence. The row loss of accuracy is the error rate (see `stats.losses`).
+    """Retrain when the mean row loss of the last `rows` due outcomes is above the champion's held-back loss by more
+    than `drop`, with 99.9 % confidence. The row loss of accuracy is the error rate (see `stats.losses`). An outcome is due
+    the label's delay after its event; what is known earlier waits until then, since it is not like the rest.
 
     `cool_down`: not so soon after a training ("1d"). `at_most`: a bound on the loop's trainings ("4/day").
     """
