@@ -13,6 +13,7 @@ import msgspec
 import numpy as np
 
 from modelwright.control.challenge import Challenge
+from modelwright.control.decay import Decay
 from modelwright.control.declaration import declaration_hash
 from modelwright.control.drift_alerts import DriftAlerts, evidence_of
 from modelwright.control.guards import Guards
@@ -30,6 +31,7 @@ from modelwright.monitoring.quality import QualityWatch
 from modelwright.release.folder import read_manifest
 from modelwright.release.manifest import Manifest
 from modelwright.spec.system import System
+from modelwright.stats.rise import RiseTest
 from modelwright.stats.sequential import PairedTest
 
 AMOUNT_SCALE = 4.0
@@ -75,6 +77,7 @@ class Controller:
         self._manifests: dict[str, Manifest] = {}
         self._guards = Guards(system, journal, ledger, self._scale, releases)
         self._challenge = Challenge(system, ledger, self._scale, self._write, approved=approved)
+        self._decay = Decay(system, ledger)
         self._now_us = 0
         self.number = 0
         self._outcomes_at_training: int | None = (
@@ -102,17 +105,13 @@ class Controller:
             return 0
         return self._ledger.outcomes - self._outcomes_at_training
 
-    def recent_loss(self, rows: int) -> tuple[float, float, int]:
-        """Mean, variance and count of the champion's latest row losses, of outcomes that came due since the training."""
-        delay_us = self._system.label.delay_us
-        due_us, since_us = self._now_us - delay_us, self.trained_us - delay_us + 1
-        losses = self._ledger.recent_losses(self.pointer.champion or "", rows, due_us, since_us)
-        return (float(losses.mean()), float(losses.var()), len(losses)) if len(losses) else (0.0, 0.0, 0)
-
-    def reference_loss(self) -> tuple[float, float, int]:
-        """Mean, variance and count of the champion's row losses on the rows it was gated on."""
-        loss = self._manifest(self.pointer.champion).loss if self.pointer.champion else None
-        return (loss.mean, loss.variance, loss.rows) if loss else (0.0, 0.0, 0)
+    def rise(self, drop: float, rows: int) -> RiseTest | None:
+        """The evidence that the champion's row losses have risen, by outcomes that came due since the newest training."""
+        champion = self.pointer.champion
+        gated = self._manifest(champion).loss if champion else None
+        if champion is None or gated is None or not gated.rows:
+            return None
+        return self._decay.rise(champion, gated, drop, rows, self.trained_us, self._now_us)
 
     def drift(self) -> tuple[str, float] | None:
         """What has drifted from what the champion knows since the newest candidate was trained."""

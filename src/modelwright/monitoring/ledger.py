@@ -20,7 +20,7 @@ from modelwright.stats.metrics import metric_value
 from modelwright.stats.predictions import Array, Predictions
 
 RECENT = 20_000
-"""Latest settled answers of each release that are surely kept, of those that are due, for the triggers and the estimate."""
+"""Latest settled answers of each release that are surely kept in order, of those that are due, for the estimate."""
 
 
 class Scored(msgspec.Struct, frozen=True, gc=False):
@@ -61,7 +61,8 @@ class Ledger:
         self.outcomes = 0
         self._champion: dict[int, tuple[int, Scored]] = {}
         self._challenger: dict[int, Scored] = {}
-        self._answered: dict[str, list[tuple[int, int, float]]] = {}
+        self._answered: dict[str, list[tuple[int, int]]] = {}
+        self._losses: dict[str, list[tuple[int, int, float]]] = {}
         self._pairs: list[tuple[int, int, str, str, float, float]] = []
         self._paired = itertools.count()
         self._newly: dict[int, Any] = {}
@@ -119,7 +120,8 @@ class Ledger:
             self.account.at_us.append(at_us)
             self.account.outcome.append(outcome)
             self.account.scored.append(scored)
-            bisect.insort(self._answered.setdefault(scored.release, []), (at_us, place, float(loss)))
+            bisect.insort(self._answered.setdefault(scored.release, []), (at_us, place))
+            heapq.heappush(self._losses.setdefault(scored.release, []), (at_us, place, float(loss)))
         self._newly = {}
 
     def take_pairs(self, champion: str, challenger: str, due_us: int, since_us: int = 0) -> list[tuple[float, float]]:
@@ -143,22 +145,24 @@ class Ledger:
         self._challenger.clear()
         self._pairs = []
 
-    def recent_losses(self, release: str, rows: int, due_us: int, since_us: int = 0) -> Array:
-        """Losses of up to `rows` latest answers of that release, in the order of the events: of those from `since_us` up to
-        `due_us` that have an outcome. What is known of later ones waits for its turn, as pairs do."""
-        return np.array([loss for at_us, _, loss in self._due(release, rows, due_us) if at_us >= since_us])
+    def take_losses(self, release: str, due_us: int, since_us: int = 0) -> list[float]:
+        """The losses of that release's answers since the last call, in the order of the events; taken when due, as pairs are."""
+        waiting, due = self._losses.get(release, []), []
+        while waiting and waiting[0][0] <= due_us:
+            at_us, _, loss = heapq.heappop(waiting)
+            if at_us >= since_us:
+                due.append(loss)
+        return due
 
     def recent_places(self, release: str, rows: int, due_us: int) -> list[int]:
-        """Where in the account these answers stand."""
-        return [place for _, place, _ in self._due(release, rows, due_us)]
-
-    def _due(self, release: str, rows: int, due_us: int) -> list[tuple[int, int, float]]:
+        """Where in the account up to `rows` latest answers of that release stand that have an outcome, of those up to `due_us`,
+        in the order of the events."""
         answered = self._answered.get(release, [])
         end = bisect.bisect_right(answered, due_us, key=operator.itemgetter(0))
         if end > 2 * RECENT:
             del answered[: end - RECENT]
             end = RECENT
-        return answered[max(0, end - rows) : end]
+        return [place for _, place in answered[max(0, end - rows) : end]]
 
     def waiting(self, release: str, rows: int, due_us: int) -> list[Scored]:
         """Up to `rows` latest answers of that release whose outcome is not due, known or not; and those that are overdue."""
@@ -166,7 +170,7 @@ class Ledger:
         early = answered[bisect.bisect_right(answered, due_us, key=operator.itemgetter(0)) :]
         newest = itertools.islice(reversed(self._champion.values()), rows)
         found = [asked for asked in newest if asked[1].release == release]
-        found += [(at_us, self.account.scored[place]) for at_us, place, _ in early[-rows:]]
+        found += [(at_us, self.account.scored[place]) for at_us, place in early[-rows:]]
         found.sort(key=operator.itemgetter(0), reverse=True)
         return [scored for _, scored in found[:rows]]
 

@@ -85,6 +85,18 @@ class Stage:
         )
         return self.controller
 
+    def new_from_log(self) -> Controller:
+        """The same with a ledger that is told everything at once, as a restart tells it."""
+        told, self.ledger = self.ledger.account, Ledger("accuracy", (False, True))
+        order = sorted(range(len(told)), key=lambda place: told.event_seq[place])
+        for place in order:
+            self.ledger.predicted(told.event_seq[place], told.at_us[place], told.scored[place])
+            self.ledger.known(told.event_seq[place], told.outcome[place])
+        self.ledger.settle()
+        now_us = self.controller.now_us
+        self.new()._now_us = now_us
+        return self.controller
+
     def outcomes(self, count: int, champion: bool = True, challenger: bool = True, at_us: int | None = None) -> None:
         """So many events answered and settled; champion and challenger are right or wrong throughout. They were asked for at one
         moment, else long ago."""

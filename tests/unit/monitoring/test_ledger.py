@@ -31,7 +31,7 @@ def test_a_prediction_settles_when_its_outcome_is_known():
     assert (book.account.event_seq, book.account.at_us, book.account.outcome) == ([2, 1], [20, 10], [False, True])
     assert book.value() == 0.5
     assert book.value(1) == 1.0
-    assert book.recent_losses("r1", 5, DUE_US).tolist() == [0.0, 1.0]  # in the order of the events
+    assert book.take_losses("r1", DUE_US) == [0.0, 1.0]  # in the order of the events
     assert (book.predictions, book.outcomes) == (2, 2)
 
 
@@ -50,7 +50,7 @@ def test_a_correction_changes_the_account_and_not_the_losses_decisions_were_made
     book.known(1, True)
     book.settle()
     assert (book.account.outcome, book.value()) == ([True], 1.0)
-    assert book.recent_losses("r1", 5, DUE_US).tolist() == [1.0]
+    assert book.take_losses("r1", DUE_US) == [1.0]
     assert len(book.account) == 1
 
 
@@ -106,13 +106,18 @@ def frauds_told_at_once(book, confidence=0.9, frauds_in=5):
     book.settle()
 
 
-def test_recent_losses_are_of_what_is_due_so_that_frauds_told_at_once_do_not_look_like_decay():
+def test_losses_are_taken_when_they_are_due_so_that_frauds_told_at_once_do_not_look_like_decay():
     book = ledger()
     frauds_told_at_once(book)
-    assert book.recent_losses("r1", 20, 50).mean() == 0.2  # of what is known, the last twenty are half frauds
-    assert len(book.recent_losses("r1", 1_000, 50)) == 50
-    assert len(book.recent_losses("r1", 1_000, 50, 41)) == 10
-    assert book.recent_losses("r1", 1, 100).tolist() == [1.0]
+    assert book.take_losses("r1", 30) == 6 * [0.0, 0.0, 0.0, 0.0, 1.0]  # of sixty that are known a third are frauds
+    assert book.take_losses("r1", 50, 41) == 2 * [0.0, 0.0, 0.0, 0.0, 1.0]
+    assert book.take_losses("r1", 50) == []
+    book.known(51, False)  # comes late, and is taken when it comes
+    book.settle()
+    assert book.take_losses("r1", 55) == [0.0, 1.0]
+    book.known(52, False)
+    book.settle()
+    assert book.take_losses("r1", 55) == [0.0]
 
 
 def test_what_waits_is_what_is_not_due_known_or_not_and_what_is_overdue():
@@ -124,17 +129,22 @@ def test_what_waits_is_what_is_not_due_known_or_not_and_what_is_overdue():
     assert book.waiting("r2", 1_000, 50) == []
 
 
-def test_of_very_many_losses_the_newest_due_are_kept():
+def test_of_very_many_answers_the_newest_due_are_kept_in_the_order_of_their_events():
     book = ledger()
-    for seq in range(1, 2 * RECENT + 12):
-        book.predicted(seq, seq, said("r1", seq % 2 == 0))
+    for seq in range(2 * RECENT + 11, 0, -1):
+        book.predicted(seq, seq, said("r1", True))
         book.known(seq, True)
     book.settle()
     due_us = 2 * RECENT + 1
-    before = book.recent_losses("r1", 9, due_us).tolist()
-    assert before == [1.0, 0.0, 1.0, 0.0, 1.0, 0.0, 1.0, 0.0, 1.0]
-    assert len(book.recent_losses("r1", RECENT, due_us)) == len(book.recent_losses("r1", 2 * RECENT, due_us)) == RECENT
-    assert book.recent_losses("r1", 1, due_us + 9).tolist() == [0.0]  # what was not due yet has stayed
+    assert [book.account.at_us[place] for place in book.recent_places("r1", 3, due_us)] == [
+        due_us - 2,
+        due_us - 1,
+        due_us,
+    ]
+    assert len(book.recent_places("r1", RECENT, due_us)) == len(book.recent_places("r1", 2 * RECENT, due_us)) == RECENT
+    assert (
+        book.account.at_us[book.recent_places("r1", 1, due_us + 9)[0]] == due_us + 9
+    )  # what was not due yet has stayed
 
 
 def test_pairs_of_other_releases_are_not_these():
@@ -167,10 +177,9 @@ def test_losses_are_kept_by_release():
         book.predicted(seq, seq, said(release, seq == 0))
         book.known(seq, True)
     book.settle()
-    assert book.recent_losses("r1", 10, DUE_US).tolist() == [0.0, 1.0]
-    assert book.recent_losses("r2", 10, DUE_US).tolist() == [1.0]
-    assert book.recent_losses("r1", 1, DUE_US).tolist() == [1.0]
-    assert book.recent_losses("r9", 10, DUE_US).tolist() == []
+    assert book.take_losses("r1", DUE_US) == [0.0, 1.0]
+    assert book.take_losses("r2", DUE_US) == [1.0]
+    assert book.take_losses("r9", DUE_US) == []
 
 
 def test_fed_in_other_batches_it_comes_to_the_same():
@@ -197,7 +206,7 @@ def test_fed_in_other_batches_it_comes_to_the_same():
             (
                 book.account,
                 book.take_pairs("r1", "r2", DUE_US),
-                book.recent_losses("r1", 100, DUE_US).tolist(),
+                book.take_losses("r1", DUE_US),
                 book.value(),
             )
         )
@@ -213,8 +222,8 @@ def test_releases_may_know_different_classes():
     for seq, outcome in ((1, "a"), (2, "c"), (3, "c")):
         book.known(seq, outcome)
     book.settle()
-    assert book.recent_losses("r1", 5, DUE_US).tolist() == [0.25, 1.0]  # a class it has not learnt has probability 0
-    assert book.recent_losses("r2", 5, DUE_US).tolist() == [0.5]
+    assert book.take_losses("r1", DUE_US) == [0.25, 1.0]  # a class it has not learnt has probability 0
+    assert book.take_losses("r2", DUE_US) == [0.5]
     both = as_predictions(book.account.scored, book.classes)
     assert both.classes == ("a", "b", "c")
     assert both.probabilities.tolist() == [[0.75, 0.25, 0.0], [0.25, 0.25, 0.5], [0.25, 0.75, 0.0]]
@@ -237,4 +246,4 @@ def test_the_row_loss_is_the_metrics(metric, loss):
     book.predicted(1, 1, said("r1", True, 0.75))
     book.known(1, True)
     book.settle()
-    assert book.recent_losses("r1", 1, DUE_US).tolist() == [loss]
+    assert book.take_losses("r1", DUE_US) == [loss]
