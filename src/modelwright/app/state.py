@@ -147,15 +147,16 @@ class StateBoard:
         pointer, test = controller.pointer, controller.test
         if pointer.challenger is None or test is None:
             return None
+        size = controller.unit(pointer.champion).size if pointer.champion else 1.0
         return {
             "release": pointer.challenger,
             "since": iso(pointer.since_us),
             "share": pointer.share,
             "pairs": test.pairs,
             "needed": self._system.rollout.pairs,
-            "difference": test.difference if test.pairs else None,
+            "difference": test.difference * size if test.pairs else None,
             "lower": None,
-            "margin": test.margin,
+            "margin": test.margin * size,
         }
 
     def _series(self) -> dict[str, list[Any]]:

@@ -6,13 +6,11 @@ decides; nothing is decided here.
 
 import math
 
+from modelwright.control.unit import AMOUNT_SCALE
 from modelwright.monitoring.ledger import Ledger
 from modelwright.release.manifest import RowLoss
 from modelwright.spec.system import System
 from modelwright.stats.rise import RiseTest
-
-AMOUNT_MOST = 4.0
-"""An amount's loss counts for so much more than what it may be at most; the test needs a bound."""
 
 
 class Decay:
@@ -35,7 +33,7 @@ class Decay:
             most = 1.0
             if self._system.label.task == "regression":
                 error = math.sqrt(gated.variance / gated.rows)
-                most = AMOUNT_MOST * (gated.mean + drop + error) or 1.0
+                most = AMOUNT_SCALE * (gated.mean + drop + error) or 1.0
             self._tests[drop, rows] = RiseTest(
                 mean=gated.mean, variance=gated.variance, reference_rows=gated.rows, drop=drop, rows=rows, most=most
             )
