@@ -272,6 +272,21 @@ def test_a_file_without_permission_says_so(bad: Callable[..., str], place: Path)
     assert "no permission to read it" in bad("ingest", "card_numbers.py", file, code=FAILED)
 
 
+@pytest.mark.parametrize("command", ["ingest", "train"])
+def test_a_file_of_which_no_row_can_be_used_is_refused(
+    place: Path, modelwright: Callable[..., Any], tmp_path: Path, command: str
+) -> None:
+    own = tmp_path / "own"
+    shutil.copytree(place, own, ignore=shutil.ignore_patterns("state"))
+    rows = ["b,c1,yesterday,1.5,1,m,,", "c,c1,2024-01-01T00:00:00Z,much,1,m,,"]
+    write(own / "payments.csv", HEADER + "\n".join(rows) + "\n")
+    done = modelwright(command, own / "card_numbers.py", "--json", home=tmp_path / "state")
+    assert done.code == FAILED, done.out
+    said = one_line(done.out, done.err)
+    assert re.match(r"payments\.csv: all its 2 rows are in quarantine, one because of at: 'yesterday'", said), said
+    assert said.endswith("; correct the file or the event's declaration, and bring it again")
+
+
 def test_rows_of_wrong_types_are_quarantined_with_their_reasons(
     place: Path, modelwright: Callable[..., Any], tmp_path: Path
 ) -> None:

@@ -213,8 +213,8 @@ def _series(replayed: Replayed, frozen: Predictions | None, baseline: Prediction
 
 
 def _estimates(replayed: Replayed) -> list[dict[str, Any]]:
-    """The accuracy to expect of each period's answers, as it could be said as the period began from what was known then,
-    and what it turned out to be. Periods without an estimate are left out."""
+    """The accuracy to expect of each period's answers, as it could be said as the period began from what was due and known
+    then, and what it turned out to be. Periods without an estimate are left out."""
     confidence, at_us = confidence_of(replayed.said), replayed.at_us
     if confidence is None or not len(at_us):
         return []
@@ -224,7 +224,7 @@ def _estimates(replayed: Replayed) -> list[dict[str, Any]]:
     cuts = np.searchsorted(at_us, edges)
     found = []
     for start, begin, end in zip(edges[:-1], cuts[:-1], cuts[1:], strict=True):
-        known = known_us[:begin] <= start
+        known = (known_us[:begin] <= start) & (at_us[:begin] <= start - replayed.system.label.delay_us)
         estimate = estimated(confidence[begin:end], confidence[:begin][known], right[:begin][known])
         if estimate is not None:
             truth = round(float(right[begin:end].mean()), 4)

@@ -74,7 +74,7 @@ class StateBoard:
             "metric": {"name": metric.name, "higher_is_better": metric.higher_is_better},
             "counts": counts,
             "requests_per_second": self._requests_per_second(counts["predictions"]),
-            "champion": self._champion(controller),
+            "champion": self._champion(controller, now_us),
             "challenger": self._challenger(controller),
             "frozen": self.figure(frozen, slice(None)),
             "self_running": self.figure(account, slice(None)),
@@ -125,13 +125,14 @@ class StateBoard:
             self._rate = (now, predictions, rate)
         return round(rate, 1)
 
-    def _champion(self, controller: Controller) -> dict[str, Any] | None:
+    def _champion(self, controller: Controller, now_us: int) -> dict[str, Any] | None:
         pointer = controller.pointer
         if pointer.champion is None:
             return None
         manifest = read_manifest(self._log.workspace.releases / pointer.champion)
         account = self._reader.ledger.account
         mine = _answered_by(account, pointer.champion)
+        due_us = now_us - self._system.label.delay_us
         return {
             "release": pointer.champion,
             "since": iso(pointer.since_us),
@@ -139,22 +140,23 @@ class StateBoard:
             "live": self.figure(mine, slice(None)),
             "n": len(mine),
             "validation": manifest.metrics.get(manifest.metric),
-            "estimate": msgspec.to_builtins(ahead_of_outcomes(self._reader.ledger, pointer.champion)),
+            "estimate": msgspec.to_builtins(ahead_of_outcomes(self._reader.ledger, pointer.champion, due_us)),
         }
 
     def _challenger(self, controller: Controller) -> dict[str, Any] | None:
         pointer, test = controller.pointer, controller.test
         if pointer.challenger is None or test is None:
             return None
+        size = controller.unit(pointer.champion).size if pointer.champion else 1.0
         return {
             "release": pointer.challenger,
             "since": iso(pointer.since_us),
             "share": pointer.share,
             "pairs": test.pairs,
             "needed": self._system.rollout.pairs,
-            "difference": test.difference if test.pairs else None,
+            "difference": test.difference * size if test.pairs else None,
             "lower": None,
-            "margin": test.margin,
+            "margin": test.margin * size,
         }
 
     def _series(self) -> dict[str, list[Any]]:

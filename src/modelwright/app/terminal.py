@@ -177,11 +177,11 @@ def slice_figures(one: "Slice") -> str:
 
 
 def estimate_lines(estimate: "Estimate | None") -> list[tuple[str, str]]:
-    """The accuracy to expect of answers that wait for their outcome; nothing where none is estimated."""
+    """The accuracy to expect of answers whose outcome is not due; nothing where none is estimated."""
     if estimate is None:
         return []
     interval = f"{estimate.value:.3f} ({estimate.low:.3f} to {estimate.high:.3f})"
-    return [("estimated accuracy", f"{interval}, of {estimate.rows:,} answers without an outcome yet")]
+    return [("estimated accuracy", f"{interval}, of {estimate.rows:,} answers whose outcome is not due")]
 
 
 def tell_digest(console: Console, digest: "Digest") -> None:

@@ -8,6 +8,7 @@ from collections.abc import Callable
 from typing import Any
 
 from modelwright.control.rollback import alone, pointed, settled
+from modelwright.control.unit import Unit
 from modelwright.lake.journal import Journal, JournalRow, Pointer
 from modelwright.monitoring.ledger import Ledger
 from modelwright.spec.guard import Outcome
@@ -24,15 +25,16 @@ Write = Callable[..., JournalRow]
 class Challenge:
     """The comparison that is under way, if any. State: the test's evidence, and how many pairs it held when the share grew.
 
-    `scale(champion)` is what a difference of losses is divided by. With `approved`, a person's word is taken as given.
+    `unit(champion)` is what a difference of losses is divided by, and how it is said. With `approved`, a person's word is
+    taken as given.
     """
 
     def __init__(
-        self, system: System, ledger: Ledger, scale: Callable[[str], float], write: Write, *, approved: bool
+        self, system: System, ledger: Ledger, unit: Callable[[str], Unit], write: Write, *, approved: bool
     ) -> None:
         self._system = system
         self._ledger = ledger
-        self._scale = scale
+        self._unit = unit
         self._write = write
         self._approved = approved
         self._grown_at = 0
@@ -76,17 +78,17 @@ class Challenge:
         """Decide what the pairs due by now say; usually nothing."""
         assert pointer.champion is not None and pointer.challenger is not None
         test = self.test = self.test or self._new_test()
-        scale, rollout = self._scale(pointer.champion), self._system.rollout
+        unit, rollout = self._unit(pointer.champion), self._system.rollout
         due_us = now_us - self._system.label.delay_us
         for ours, theirs in self._ledger.take_pairs(pointer.champion, pointer.challenger, due_us):
-            test.add((ours - theirs) / scale)
+            test.add((ours - theirs) / unit.size)
         evidence = {
             "pairs": test.pairs, "difference": test.difference, "margin": test.margin,
-            "evidence": test.evidence, "needed": 1 / (1 - test.confidence),
+            "evidence": test.evidence, "needed": 1 / (1 - test.confidence), **unit.evidence,
         }  # fmt: skip
         late = now_us - pointer.since_us >= rollout.within_us
         if test.worse:
-            return [self._reject(pointer, f"worse by {-test.difference:.4f} over {test.pairs} pairs", evidence)]
+            return [self._reject(pointer, f"worse by {unit.said(-test.difference)} over {test.pairs} pairs", evidence)]
         if pointer.phase == APPROVAL:
             return [self._reject(pointer, "nobody approved it in time", evidence)] if late else []
         if pointer.phase == CANARY and rollout.shares:
@@ -95,13 +97,13 @@ class Challenge:
             enough = test.pairs >= rollout.pairs and test.not_worse
         if enough:
             said = (
-                f"better by {test.difference:.4f}"
+                f"better by {unit.said(test.difference)}"
                 if test.difference > 0
-                else f"not worse by more than {rollout.margin:g} (difference {test.difference:+z.4f})"
+                else f"not worse by more than {unit.bound(rollout.margin)} (difference {unit.said(test.difference, '+')})"
             )
             return [self._shown(pointer, now_us, f"{said} over {test.pairs} pairs", evidence)]
         if late:
-            summary = f"no evidence in time: {test.pairs} pairs, difference {test.difference:+.4f}"
+            summary = f"no evidence in time: {test.pairs} pairs, difference {unit.said(test.difference, '+')}"
             return [self._reject(pointer, summary, evidence)]
         return []
 

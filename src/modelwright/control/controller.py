@@ -13,6 +13,7 @@ import msgspec
 import numpy as np
 
 from modelwright.control.challenge import Challenge
+from modelwright.control.decay import Decay
 from modelwright.control.declaration import declaration_hash
 from modelwright.control.drift_alerts import DriftAlerts, evidence_of
 from modelwright.control.guards import Guards
@@ -22,6 +23,7 @@ from modelwright.control.parity import ParityCheck
 from modelwright.control.quality_alerts import QualityAlerts
 from modelwright.control.rollback import roll_back, settled
 from modelwright.control.trainer import Trained, Trainer
+from modelwright.control.unit import AMOUNT_SCALE, Unit
 from modelwright.core.errors import ConflictError, ModelwrightError, TrainingError
 from modelwright.lake.journal import Journal, JournalKind, JournalRow, Pointer
 from modelwright.monitoring.drift import DriftWatch
@@ -30,11 +32,8 @@ from modelwright.monitoring.quality import QualityWatch
 from modelwright.release.folder import read_manifest
 from modelwright.release.manifest import Manifest
 from modelwright.spec.system import System
+from modelwright.stats.rise import RiseTest
 from modelwright.stats.sequential import PairedTest
-
-AMOUNT_SCALE = 4.0
-"""Row losses of amounts are counted in units of the champion's held-back loss, at most this many: the paired test
-needs differences within [-1, 1]."""
 
 PARITY_EVERY = 50_000
 """Parity is checked after each training, which costs more, and after so many answers where none comes."""
@@ -73,8 +72,9 @@ class Controller:
         self._quality = QualityAlerts(quality, journal)
         self._answers_at_parity = 0
         self._manifests: dict[str, Manifest] = {}
-        self._guards = Guards(system, journal, ledger, self._scale, releases)
-        self._challenge = Challenge(system, ledger, self._scale, self._write, approved=approved)
+        self._guards = Guards(system, journal, ledger, self.unit, releases)
+        self._challenge = Challenge(system, ledger, self.unit, self._write, approved=approved)
+        self._decay = Decay(system, ledger)
         self._now_us = 0
         self.number = 0
         self._outcomes_at_training: int | None = (
@@ -102,15 +102,13 @@ class Controller:
             return 0
         return self._ledger.outcomes - self._outcomes_at_training
 
-    def recent_loss(self, rows: int) -> tuple[float, float, int]:
-        """Mean, variance and count of the champion's latest row losses."""
-        losses = self._ledger.recent_losses(self.pointer.champion or "", rows)
-        return (float(losses.mean()), float(losses.var()), len(losses)) if len(losses) else (0.0, 0.0, 0)
-
-    def reference_loss(self) -> tuple[float, float, int]:
-        """Mean, variance and count of the champion's row losses on the rows it was gated on."""
-        loss = self._manifest(self.pointer.champion).loss if self.pointer.champion else None
-        return (loss.mean, loss.variance, loss.rows) if loss else (0.0, 0.0, 0)
+    def rise(self, drop: float, rows: int) -> RiseTest | None:
+        """The evidence that the champion's row losses have risen, by outcomes that came due since the newest training."""
+        champion = self.pointer.champion
+        gated = self._manifest(champion).loss if champion else None
+        if champion is None or gated is None or not gated.rows:
+            return None
+        return self._decay.rise(champion, gated, drop, rows, self.trained_us, self._now_us)
 
     def drift(self) -> tuple[str, float] | None:
         """What has drifted from what the champion knows since the newest candidate was trained."""
@@ -339,12 +337,12 @@ class Controller:
             self._occasions.tried(self._now_us, failed=isinstance(told, JournalRow))
         return told
 
-    def _scale(self, champion: str) -> float:
-        """What a difference of losses is divided by: 1 for classes."""
-        loss = self._manifest(champion).loss
-        if self._system.label.task == "classification" or loss is None or loss.mean <= 0:
-            return 1.0
-        return AMOUNT_SCALE * loss.mean
+    def unit(self, champion: str) -> Unit:
+        """What a difference of losses from that release's is divided by, and how it is said."""
+        label, loss = self._system.label, self._manifest(champion).loss
+        if label.task == "classification":
+            return Unit()
+        return Unit(1.0 if loss is None or loss.mean <= 0 else AMOUNT_SCALE * loss.mean, label.name)
 
     def _manifest(self, name: str | None) -> Manifest:
         assert name is not None

@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from modelwright.control.rollback import roll_back
+from modelwright.control.unit import Unit
 from modelwright.lake.journal import Journal, JournalRow, Pointer
 from modelwright.monitoring.ledger import SCORES, Ledger
 from modelwright.release.folder import read_references
@@ -26,16 +27,16 @@ HEAVIEST = 0.9
 class Guards:
     """Looked at by the controller. State: the test of the newest champion against the release before it.
 
-    `scale(release)` is what a difference of losses is divided by.
+    `unit(release)` is what a difference of losses is divided by, and how it is said.
     """
 
     def __init__(
-        self, system: System, journal: Journal, ledger: Ledger, scale: Callable[[str], float], releases: Path
+        self, system: System, journal: Journal, ledger: Ledger, unit: Callable[[str], Unit], releases: Path
     ) -> None:
         self._system = system
         self._journal = journal
         self._ledger = ledger
-        self._scale = scale
+        self._unit = unit
         self._releases = releases
         self._references: dict[str, ColumnReference | None] = {}
         self._watched: tuple[int, PairedTest] | None = None
@@ -100,17 +101,17 @@ class Guards:
         assert pointer.champion is not None and pointer.previous is not None
         if self._watched is None or self._watched[0] != pointer.since_us:
             self._watched = pointer.since_us, PairedTest(self._system.rollout.margin, guard.confidence)
-        test, scale = self._watched[1], self._scale(pointer.previous)
+        test, unit = self._watched[1], self._unit(pointer.previous)
         due_us = now_us - self._system.label.delay_us
         for before, after in self._ledger.take_pairs(pointer.previous, pointer.champion, due_us, pointer.since_us):
-            test.add((before - after) / scale)
+            test.add((before - after) / unit.size)
         if not test.worse:
             return None
         evidence = {
             "by": "outcome", "pairs": test.pairs, "difference": test.difference, "margin": test.margin,
-            "evidence": test.evidence_against, "needed": 1 / (1 - test.confidence),
+            "evidence": test.evidence_against, "needed": 1 / (1 - test.confidence), **unit.evidence,
         }  # fmt: skip
-        return f"it is worse by {-test.difference:.4f} over {test.pairs} pairs", evidence
+        return f"it is worse by {unit.said(-test.difference)} over {test.pairs} pairs", evidence
 
     def _reference(self, release: str) -> ColumnReference | None:
         if release not in self._references:

@@ -61,17 +61,39 @@ class Withheld(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Told:
-    """Tells what is new from what goes on. State: when each thing last happened; fed with every row, in order."""
+    """Tells what is new from what goes on. Fed with every row, in order. State: when each thing last happened; of data that may
+    be off, what was last told, and when it was last told to have ended."""
 
     def __init__(self) -> None:
         self._last_us: dict[str, int] = {}
+        self._told: dict[tuple[str, str], str] = {}
+        self._ended_us: dict[tuple[str, str], int] = {}
 
     def is_new(self, row: JournalRow) -> bool:
-        """Whether the row's thing has not happened for a day before it."""
+        """Whether the row's thing has not happened for a day before it; of data that is off, whether people believe otherwise."""
         thing, at_us = thing_of(row), _us(row.at)
         before = self._last_us.get(thing)
         self._last_us[thing] = at_us
-        return before is None or at_us - before >= QUIET_US
+        quiet = before is None or at_us - before >= QUIET_US
+        return self._turned(row.evidence, at_us, quiet=quiet) if "what" in row.evidence else quiet
+
+    def _turned(self, evidence: dict[str, Any], at_us: int, *, quiet: bool) -> bool:
+        """What comes and goes is not told each time, and the last word of a day is that it is off: who was told that it has
+        ended must hear that it is back."""
+        stream, state = (evidence["what"], evidence["of"]), evidence["state"]
+        if state == "superseded":
+            self._told.pop(stream, None)
+            return quiet
+        fresh = quiet
+        if state == "raised":
+            fresh = quiet or self._told.get(stream) != "raised"
+        elif stream in self._ended_us:
+            fresh = at_us - self._ended_us[stream] >= QUIET_US
+        if fresh:
+            self._told[stream] = state
+        if fresh and state == "cleared":
+            self._ended_us[stream] = at_us
+        return fresh
 
 
 def thing_of(row: JournalRow) -> str:

@@ -38,7 +38,7 @@ class MetricGate(msgspec.Struct, frozen=True, kw_only=True):
 
 
 def metric(name: str, *, at_least: float | None = None, at_most: float | None = None) -> MetricGate:
-    """The candidate's metric on the held-back rows must be `at_least` or `at_most` the bound.
+    """The candidate's metric on the held-back rows must be `at_least` the bound, or `at_most` where less is better.
 
     >>> metric("accuracy", at_least=0.8)
     MetricGate(metric='accuracy', at_least=0.8, at_most=None)
@@ -52,4 +52,11 @@ def metric(name: str, *, at_least: float | None = None, at_most: float | None = 
     if known is not None and not known.lowest <= bound <= known.highest:
         between = f"from {known.lowest:g} to {known.highest:g}".replace("from -inf ", "").replace("to inf", "up")
         raise DeclarationError(f"gate.metric({name!r}): the bound {bound!r} says nothing, since {name} goes {between}")
+    if known is not None and known.higher_is_better != (at_least is not None):
+        given, right = ("at_least", "at_most") if at_least is not None else ("at_most", "at_least")
+        better = "larger" if known.higher_is_better else "smaller"
+        raise DeclarationError(
+            f"gate.metric({name!r}, {given}={bound!r}): a {better} {name} is better, so this would refuse the better "
+            f"models; use {right}="
+        )
     return MetricGate(metric=name, at_least=at_least, at_most=at_most)

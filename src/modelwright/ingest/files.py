@@ -22,7 +22,8 @@ Progress = Callable[[Path, int], None]
 
 
 class Summary(msgspec.Struct, kw_only=True):
-    """What an ingest did: counts of rows. `duplicates` were in the log already with the same body."""
+    """What an ingest did: counts of rows. `duplicates` were in the log already with the same body. `refused`: of each file of
+    which every row is in quarantine, how many rows that are and the reason of one."""
 
     files: int = 0
     rows: int = 0
@@ -31,6 +32,7 @@ class Summary(msgspec.Struct, kw_only=True):
     duplicates: int = 0
     quarantined: int = 0
     reasons: dict[str, int] = {}
+    refused: dict[str, tuple[int, str]] = {}
 
 
 REASONS = 50
@@ -81,6 +83,7 @@ def ingest_files(
         agree_on_delay(log, contract, label)
     for path in paths:
         summary.files += 1
+        rows, quarantined, first = summary.rows, summary.quarantined, ""
         for batch in checked_batches(path, contract, label):
             appended = log.append_events(batch.events, batch.digests, event)
             events = batch.events.drop_columns("_id")
@@ -100,11 +103,14 @@ def ingest_files(
             for refused in batch.quarantine:
                 summary.quarantined += 1
                 reason = f"{refused.column}: {refused.reason}" if refused.column else refused.reason
+                first = first or reason
                 if reason not in summary.reasons and len(summary.reasons) >= REASONS:
                     reason = "other reasons; all are in the quarantine table"
                 summary.reasons[reason] = summary.reasons.get(reason, 0) + 1
             if progress is not None:
                 progress(path, batch.rows)
+        if (came := summary.rows - rows) and came == summary.quarantined - quarantined:
+            summary.refused[path.name] = came, first
     return summary
 
 

@@ -69,12 +69,12 @@ def estimated(waiting: Array, known: Array, right: Sequence[bool] | Array) -> Es
     return Estimate(value=_figures(value), low=_figures(low), high=_figures(high), rows=len(waiting))
 
 
-def ahead_of_outcomes(ledger: Ledger, release: str) -> Estimate | None:
-    """The accuracy to expect of a release's latest answers that have no outcome yet, by its latest ones that have."""
-    waiting = ledger.waiting(release, WAITING)
+def ahead_of_outcomes(ledger: Ledger, release: str, due_us: int) -> Estimate | None:
+    """The accuracy to expect of a release's latest answers whose outcome is not due yet, by its latest ones whose is; `due_us`
+    is when the newest of these was asked for. What is known early tells of neither: it is not like the rest."""
+    waiting = ledger.waiting(release, WAITING, due_us)
     account = ledger.account
-    latest = range(max(0, len(account) - WAITING), len(account))
-    places = [place for place in latest if account.scored[place].release == release]
+    places = ledger.recent_places(release, WAITING, due_us)
     if not waiting or len(places) < FEWEST:
         return None
     known = as_predictions([account.scored[place] for place in places], ledger.classes)

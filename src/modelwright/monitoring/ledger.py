@@ -4,6 +4,7 @@ It is a view of the log: fed with the log's rows in order, by whoever reads them
 system from the tail), it can be thrown away and fed again to the same state. It decides nothing.
 """
 
+import bisect
 import heapq
 import itertools
 import operator
@@ -19,7 +20,7 @@ from modelwright.stats.metrics import metric_value
 from modelwright.stats.predictions import Array, Predictions
 
 RECENT = 20_000
-"""Latest losses of each release that are surely kept, for the triggers."""
+"""Latest settled answers of each release that are surely kept in order, of those that are due, for the estimate."""
 
 
 class Scored(msgspec.Struct, frozen=True, gc=False):
@@ -60,7 +61,8 @@ class Ledger:
         self.outcomes = 0
         self._champion: dict[int, tuple[int, Scored]] = {}
         self._challenger: dict[int, Scored] = {}
-        self._losses: dict[str, list[float]] = {}
+        self._answered: dict[str, list[tuple[int, int]]] = {}
+        self._losses: dict[str, list[tuple[int, int, float]]] = {}
         self._pairs: list[tuple[int, int, str, str, float, float]] = []
         self._paired = itertools.count()
         self._newly: dict[int, Any] = {}
@@ -113,12 +115,13 @@ class Ledger:
                 )
                 heapq.heappush(self._pairs, pair)
         for (event_seq, outcome), (at_us, scored), loss in zip(self._newly.items(), asked, losses, strict=True):
-            self._settled[event_seq] = len(self.account)
+            place = self._settled[event_seq] = len(self.account)
             self.account.event_seq.append(event_seq)
             self.account.at_us.append(at_us)
             self.account.outcome.append(outcome)
             self.account.scored.append(scored)
-            self._note_loss(scored.release, float(loss))
+            bisect.insort(self._answered.setdefault(scored.release, []), (at_us, place))
+            heapq.heappush(self._losses.setdefault(scored.release, []), (at_us, place, float(loss)))
         self._newly = {}
 
     def take_pairs(self, champion: str, challenger: str, due_us: int, since_us: int = 0) -> list[tuple[float, float]]:
@@ -142,14 +145,34 @@ class Ledger:
         self._challenger.clear()
         self._pairs = []
 
-    def recent_losses(self, release: str, rows: int) -> Array:
-        """Up to `rows` latest losses of that release's answers."""
-        return np.array(self._losses.get(release, [])[-rows:])
+    def take_losses(self, release: str, due_us: int, since_us: int = 0) -> list[float]:
+        """The losses of that release's answers since the last call, in the order of the events; taken when due, as pairs are."""
+        waiting, due = self._losses.get(release, []), []
+        while waiting and waiting[0][0] <= due_us:
+            at_us, _, loss = heapq.heappop(waiting)
+            if at_us >= since_us:
+                due.append(loss)
+        return due
 
-    def waiting(self, release: str, rows: int) -> list[Scored]:
-        """Up to `rows` latest answers of that release whose outcome is not known."""
+    def recent_places(self, release: str, rows: int, due_us: int) -> list[int]:
+        """Where in the account up to `rows` latest answers of that release stand that have an outcome, of those up to `due_us`,
+        in the order of the events."""
+        answered = self._answered.get(release, [])
+        end = bisect.bisect_right(answered, due_us, key=operator.itemgetter(0))
+        if end > 2 * RECENT:
+            del answered[: end - RECENT]
+            end = RECENT
+        return [place for _, place in answered[max(0, end - rows) : end]]
+
+    def waiting(self, release: str, rows: int, due_us: int) -> list[Scored]:
+        """Up to `rows` latest answers of that release whose outcome is not due, known or not; and those that are overdue."""
+        answered = self._answered.get(release, [])
+        early = answered[bisect.bisect_right(answered, due_us, key=operator.itemgetter(0)) :]
         newest = itertools.islice(reversed(self._champion.values()), rows)
-        return [scored for _, scored in newest if scored.release == release]
+        found = [asked for asked in newest if asked[1].release == release]
+        found += [(at_us, self.account.scored[place]) for at_us, place in early[-rows:]]
+        found.sort(key=operator.itemgetter(0), reverse=True)
+        return [scored for _, scored in found[:rows]]
 
     def recent_scores(self, release: str, rows: int) -> Array:
         """Up to `rows` latest scores, or amounts, of that release, whether its answer was sent or not."""
@@ -172,12 +195,6 @@ class Ledger:
         """How many answers from that moment on have no outcome yet."""
         newest = itertools.takewhile(lambda asked: asked[0] >= at_us, reversed(self._champion.values()))
         return sum(1 for _ in newest)
-
-    def _note_loss(self, release: str, loss: float) -> None:
-        losses = self._losses.setdefault(release, [])
-        losses.append(loss)
-        if len(losses) > 2 * RECENT:
-            del losses[:RECENT]
 
     def value(self, first: int = 0) -> float:
         """The metric over the account from place `first` on; NaN where it is empty."""

@@ -48,6 +48,25 @@ def pace(where: str, cool_down: str | timedelta | None, at_most: str | None) -> 
     return Pace(cool_down_us=cool_down_us, most=int(count), per_us=per_us)
 
 
+class Rise(Protocol):
+    """Evidence that losses have risen; true however often one looks (`stats.rise`)."""
+
+    @property
+    def mean(self) -> float:
+        """What they were."""
+        ...
+
+    @property
+    def shown(self) -> bool:
+        """Whether it is enough."""
+        ...
+
+    @property
+    def latest(self) -> tuple[float, int]:
+        """What they are, and over how many outcomes."""
+        ...
+
+
 class LoopView(Protocol):
     """What a trigger may ask about the running system."""
 
@@ -61,7 +80,7 @@ class LoopView(Protocol):
 
     @property
     def losses_since_training(self) -> int:
-        """Outcomes known for the champion's predictions since then."""
+        """Outcomes known since then, due or not."""
         ...
 
     @property
@@ -74,12 +93,9 @@ class LoopView(Protocol):
         """The same as it was for the newest candidate; empty where that is not known."""
         ...
 
-    def recent_loss(self, rows: int) -> tuple[float, float, int]:
-        """Mean, variance and count of the champion's row losses over its last `rows` known outcomes."""
-        ...
-
-    def reference_loss(self) -> tuple[float, float, int]:
-        """Mean, variance and count of the champion's row losses on the rows it was gated on."""
+    def rise(self, drop: float, rows: int) -> Rise | None:
+        """The evidence that the champion's row losses, of outcomes that came due since the newest candidate was trained, are
+        above those on the rows it was gated on by more than `drop`; None where there are none such."""
         ...
 
     def drift(self) -> tuple[str, float] | None:

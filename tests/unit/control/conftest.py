@@ -85,15 +85,29 @@ class Stage:
         )
         return self.controller
 
-    def outcomes(self, count: int, champion: bool = True, challenger: bool = True) -> None:
-        """So many events answered and settled; champion and challenger are right or wrong throughout."""
+    def new_from_log(self) -> Controller:
+        """The same with a ledger that is told everything at once, as a restart tells it."""
+        told, self.ledger = self.ledger.account, Ledger("accuracy", (False, True))
+        order = sorted(range(len(told)), key=lambda place: told.event_seq[place])
+        for place in order:
+            self.ledger.predicted(told.event_seq[place], told.at_us[place], told.scored[place])
+            self.ledger.known(told.event_seq[place], told.outcome[place])
+        self.ledger.settle()
+        now_us = self.controller.now_us
+        self.new()._now_us = now_us
+        return self.controller
+
+    def outcomes(self, count: int, champion: bool = True, challenger: bool = True, at_us: int | None = None) -> None:
+        """So many events answered and settled; champion and challenger are right or wrong throughout. They were asked for at one
+        moment, else long ago."""
         pointer = self.journal.pointer()
         for _ in range(count):
             self.events += 1
-            self.ledger.predicted(self.events, self.events, Scored(pointer.champion, champion, None))
+            asked_us = self.events if at_us is None else at_us
+            self.ledger.predicted(self.events, asked_us, Scored(pointer.champion, champion, None))
             if pointer.challenger is not None:
                 scored = Scored(pointer.challenger, challenger, None)
-                self.ledger.predicted(self.events, self.events, scored, challenger=True)
+                self.ledger.predicted(self.events, asked_us, scored, challenger=True)
             self.ledger.known(self.events, True)
         self.ledger.settle()
 

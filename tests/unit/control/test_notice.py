@@ -135,6 +135,21 @@ def test_what_goes_on_is_no_news_and_what_comes_back_is(stage):
     assert [told.is_new(row) for row in rows] == [True, False, False, False, True, True]
 
 
+def test_what_was_told_to_have_ended_and_is_back_is_told_but_not_each_time_it_comes_and_goes(stage):
+    told = Told()
+
+    def new(*turns):
+        rows = [turn(stage, state, T0 + int(hour * HOUR)) for hour, state in turns]
+        return [row.evidence["state"] for row in rows if told.is_new(row)]
+
+    assert new((0, "raised"), (1, "cleared"), (2, "raised")) == ["raised", "cleared", "raised"]
+    minutes = [(3 + minute / 60, "cleared" if minute % 2 == 0 else "raised") for minute in range(600)]
+    assert new(*minutes) == []  # it is off as far as people know, and they look at it
+    assert new((26, "cleared"), (27, "raised")) == ["cleared", "raised"]
+    assert new((28, "cleared"), (80, "raised"), (81, "cleared")) == ["raised", "cleared"]
+    assert new((82, "superseded"), (83, "raised"), (84, "raised")) == ["superseded", "raised"]
+
+
 def test_a_rehearsal_says_what_would_have_been_sent_and_to_whom(stage):
     drift(stage, "amount")
     drift(stage, "amount", at_us=T0 + 3 * HOUR)

@@ -6,6 +6,7 @@ import pytest
 
 from modelwright import retrain
 from modelwright.core.errors import DeclarationError
+from modelwright.stats.rise import RiseTest
 
 DAY = 86_400_000_000
 
@@ -17,15 +18,11 @@ class View:
     losses_since_training: int = 1_000
     declaration: str = "a" * 64
     trained_declaration: str = "a" * 64
-    recent: tuple = (0.5, 0.25, 500)
-    reference: tuple = (0.2, 0.16, 500)
+    risen: RiseTest | None = None
     drifted: tuple | None = None
 
-    def recent_loss(self, rows):
-        return self.recent
-
-    def reference_loss(self):
-        return self.reference
+    def rise(self, drop, rows):
+        return self.risen
 
     def drift(self):
         return self.drifted
@@ -37,20 +34,14 @@ def test_every(age, due):
     assert reason == ("30d since the last training" if due else None)
 
 
-def test_decay_is_a_rise_beyond_chance_and_beyond_the_drop():
-    reason = retrain.on_decay(drop=0.1, rows=500).due(View())
+def test_decay_is_a_rise_that_is_shown():
+    rise = RiseTest(mean=0.2, variance=0.16, reference_rows=500, drop=0.1, rows=500)
+    assert retrain.on_decay(drop=0.1, rows=500).due(View(risen=rise)) is None
+    for row in range(500):
+        rise.add(float(row % 2))
+    reason = retrain.on_decay(drop=0.1, rows=500).due(View(risen=rise))
     assert reason == "mean loss 0.5000 over the last 500 outcomes, 0.3000 above the 0.2000 it was gated with"
-    assert retrain.on_decay(drop=0.25, rows=500).due(View()) is None  # 0.3 may be 0.22 and luck
-    assert retrain.on_decay(drop=0.0, rows=500).due(View(recent=(0.26, 0.19, 500))) is None
-    assert retrain.on_decay(drop=0.0, rows=500).due(View(recent=(0.1, 0.09, 500))) is None
-
-
-def test_decay_waits_for_outcomes_after_a_training():
-    decay = retrain.on_decay(rows=500)
-    assert decay.due(View(losses_since_training=499)) is None
-    assert decay.due(View(recent=(0.5, 0.25, 499))) is None
-    assert decay.due(View(reference=(0.0, 0.0, 0))) is None
-    assert decay.due(View(losses_since_training=500)) is not None
+    assert retrain.on_decay(drop=0.1, rows=500).due(View()) is None  # nothing is known
 
 
 def test_rows_are_outcomes_since_the_last_training():
@@ -72,11 +63,6 @@ def test_a_pace_counts_trainings_and_their_age():
     assert pace.holds(8 * DAY, [7 * DAY]) is None
     assert pace.holds(8 * DAY, [DAY + 1, 7 * DAY]) == "2 of at most 2 trainings within 7d are made"
     assert pace.holds(8 * DAY, [DAY, 7 * DAY]) is None
-
-
-def test_decay_without_spread_is_decided_by_the_means():
-    assert retrain.on_decay(rows=30).due(View(recent=(0.3, 0.0, 30), reference=(0.3, 0.0, 30))) is None
-    assert retrain.on_decay(rows=30).due(View(recent=(0.31, 0.0, 30), reference=(0.3, 0.0, 30))) is not None
 
 
 def test_drift_is_an_alarm_that_is_large_enough():

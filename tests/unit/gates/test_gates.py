@@ -86,6 +86,14 @@ def test_a_metric_must_exist_and_fit_the_label():
         (lambda: gate.metric("accuracy", at_least=70), "the bound 70 says nothing, since accuracy goes from 0 to 1"),
         (lambda: gate.metric("rmse", at_most=-1), "the bound -1 says nothing, since rmse goes from 0 up"),
         (lambda: gate.metric("r2", at_least=1.5), "the bound 1.5 says nothing, since r2 goes to 1"),
+        (
+            lambda: gate.metric("mae", at_least=3),
+            r"gate\.metric\('mae', at_least=3\): a smaller mae is better, so .* refuse the better models; use at_most=$",
+        ),
+        (
+            lambda: gate.metric("roc_auc", at_most=0.9),
+            r"gate\.metric\('roc_auc', at_most=0\.9\): a larger roc_auc is better, .* use at_least=$",
+        ),
         (lambda: gate.better_than("me"), "the rival is one of 'baseline', 'champion'"),
         (lambda: gate.better_than("baseline", by=-0.1), "by is 0 or more"),
         (lambda: gate.better_than("baseline", by=math.nan), "by is 0 or more"),

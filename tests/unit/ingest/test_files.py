@@ -86,6 +86,7 @@ def test_a_quarantined_row_says_file_row_column_reason_and_what_stood_there(brin
         ("b.jsonl", 1, "amount", "'x' is not a number"),
     ]
     assert summary.reasons == {f"at: {no_time}": 1, "has 2 columns, the header 3": 1, "amount: 'x' is not a number": 1}
+    assert summary.refused == {"b.jsonl": (1, "amount: 'x' is not a number")}  # of the other one a row is good
     raw = set(log.quarantined()["raw"].to_pylist())
     assert raw == {'{"pid":"b","at":"soon","amount":"1"}', f"c,{AT}", '{"pid":"d","at":"2026-01-31","amount":"x"}'}
 

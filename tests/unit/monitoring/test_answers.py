@@ -29,7 +29,7 @@ class Book:
 
     def answer(self, days, right, known=True):
         for _ in range(24 * days):
-            self.ledger.predicted(self.hours, self.hours * HOUR, Scored("r1", True, None, (False, True)))
+            self.ledger.predicted(self.hours, self.hours * HOUR, Scored("r1", True, (0.1, 0.9), (False, True)))
             if known:
                 self.ledger.known(self.hours, bool(self.random.random() < right))
             self.hours += 1
@@ -96,7 +96,7 @@ def test_a_gate_is_held_to_live_answers_with_how_sure_that_is(book, bound, holds
 
 def test_a_gate_from_above(book):
     book.answer(30, 0.8)
-    (held,) = book.quality(system_of(gate.metric("recall", at_most=0.5)), 30).gates
+    (held,) = book.quality(system_of(gate.metric("brier", at_most=0.1)), 30).gates
     assert (held.holds, held.surely, held.at_least) == (False, True, False)
 
 

@@ -72,10 +72,29 @@ def test_only_a_release_s_own_answers_without_an_outcome_are_estimated_and_by_it
         ledger.predicted(seq, seq, Scored(release, True, (1 - sure, sure), (False, True)))
         if seq < 900:
             ledger.known(seq, so if release == "r2-b" else False)
-    assert ahead_of_outcomes(ledger, "r2-b") is None  # nothing has settled yet
+    assert ahead_of_outcomes(ledger, "r2-b", 900) is None  # nothing has settled yet
     ledger.settle()
-    estimate = ahead_of_outcomes(ledger, "r2-b")
+    estimate = ahead_of_outcomes(ledger, "r2-b", 899)
     assert estimate.rows == 200
     assert estimate.low < float(right[900:][np.arange(900, 1_200) % 3 > 0].mean()) < estimate.high
-    assert ahead_of_outcomes(ledger, "r1-a") is None  # never right: there is nothing to correct by
-    assert ahead_of_outcomes(ledger, "r3-c") is None
+    assert ahead_of_outcomes(ledger, "r1-a", 899) is None  # never right: there is nothing to correct by
+    assert ahead_of_outcomes(ledger, "r3-c", 899) is None
+
+
+def test_what_is_told_at_once_is_no_sample_of_what_happened():
+    """One event in five is a fraud that is missed and told at once; that the others are none is known after 1,000 events. What
+    came early is wrong answers alone: neither what the rest is corrected by, nor without what is still to come."""
+    random = np.random.default_rng(4)
+    ledger, now = Ledger("accuracy", (False, True)), 6_000
+    fraud = random.random(now) < 0.2
+    for at_us in range(now):
+        ledger.predicted(at_us, at_us, Scored("r1-a", False, (0.8, 0.2), (False, True)))
+        if fraud[at_us]:
+            ledger.known(at_us, True)
+        if at_us >= 1_000 and not fraud[at_us - 1_000]:
+            ledger.known(at_us - 1_000, False)
+        ledger.settle()
+    estimate = ahead_of_outcomes(ledger, "r1-a", now - 1_000 - 1)
+    assert estimate.rows == 1_000
+    assert estimate.low < 1 - fraud[-1_000:].mean() < estimate.high
+    assert estimate.high - estimate.low < 0.2

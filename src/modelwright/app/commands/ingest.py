@@ -5,7 +5,7 @@ from pathlib import Path
 
 from modelwright.app.wiring import open_log, workspace_of
 from modelwright.control.ahead import derive
-from modelwright.core.errors import UsageError
+from modelwright.core.errors import DataError, UsageError
 from modelwright.ingest.files import Progress, Summary, ingest_files
 from modelwright.lake.log import Log
 from modelwright.spec.system import System
@@ -19,7 +19,8 @@ def ingest(
 ) -> Summary:
     """Bring `paths` into the system's log, or all that the system declares sources of. What is there already counts once.
 
-    `event` names the event they are of, where it is another than the system's own.
+    `event` names the event they are of, where it is another than the system's own. Raises `DataError` where every row of a
+    file went to quarantine, once the others are in the log.
     """
     other = None if event in (None, system.contract.name) else _other(system, str(event))
     given: Paths = {other: paths} if paths else source_paths(system)
@@ -33,7 +34,21 @@ def ingest(
         summary = into_log(system, log, given, progress)
         summary.outcomes += derive(log, system).added
         keep_history(system, log)
-        return summary
+    require_rows(summary)
+    return summary
+
+
+def require_rows(summary: Summary) -> None:
+    """Raise `DataError` where not a single row of a file could be used: that is no file of the system's, or it has changed."""
+    if not summary.refused:
+        return
+    name, (rows, reason) = next(iter(summary.refused.items()))
+    all_in = f"all its {rows:,} rows are in quarantine, one" if rows > 1 else "its only row is in quarantine"
+    others = len(summary.refused) - 1
+    more = f"; so it is with {others} more file{'s' if others > 1 else ''}" if others else ""
+    raise DataError(
+        f"{name}: {all_in} because of {reason}{more}; correct the file or the event's declaration, and bring it again"
+    )
 
 
 def into_log(system: System, log: Log, paths: Paths, progress: Progress | None = None) -> Summary:

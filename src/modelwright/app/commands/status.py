@@ -31,7 +31,7 @@ class Status(msgspec.Struct, kw_only=True):
     """What `status --json` prints: counts are of what is in the log; `others` are the rows of other events.
 
     `phase`: idle, shadow, canary where the challenger answers a `share` of the requests, or approval where it waits for a
-    person; `paused` by one. `estimate`: the accuracy to expect of the champion's answers without an outcome yet.
+    person; `paused` by one. `estimate`: the accuracy to expect of the champion's answers whose outcome is not due.
     `alerts`: how far each receiver was told. `slices`: the metric over the latest outcomes, with its interval, whole and by
     slice. `quality`: what is off in how data arrives. `digest`: the period that was asked for, in words.
     """
@@ -76,7 +76,8 @@ def status(system: System, of: Trial | None = None, since: str | timedelta | Non
         counts = log.counts()
         decisions = list(log.journal.rows())
         reader = _read(system, workspace, log, pointer.champion)
-        live, slices, estimate = _health(system, log, reader, pointer.champion)
+        until_us = SystemClock().now_us() if of is None else last_us(decisions, _ledger(system, reader))
+        live, slices, estimate = _health(system, log, reader, pointer.champion, until_us)
         return Status(
             system=system.name,
             champion=_release(workspace, pointer.champion, pointer.since_us),
@@ -97,7 +98,7 @@ def status(system: System, of: Trial | None = None, since: str | timedelta | Non
             quarantined=log.quarantined().num_rows,
             parity=last_parity(decisions),
             alerts=receivers(log.journal),
-            digest=None if since_us is None else _digest(system, log, reader, since_us, live=of is None),
+            digest=None if since_us is None else _digest(system, log, reader, since_us, until_us),
             journal_rows=len(decisions),
             workspace=str(workspace.root),
         )
@@ -124,7 +125,7 @@ def _read(system: System, workspace: Workspace, log: Log, champion: str | None) 
 
 
 def _health(
-    system: System, log: Log, reader: LogReader | None, champion: str | None
+    system: System, log: Log, reader: LogReader | None, champion: str | None, now_us: int
 ) -> tuple[float | None, Slices | None, Estimate | None]:
     """The live metric, whole and by slice, and the accuracy to expect where no outcome has come yet."""
     if reader is None or champion is None:
@@ -133,14 +134,17 @@ def _health(
     return (
         None if value != value else value,
         latest_slices(log, reader.ledger, system.monitor) if len(reader.ledger.account) else None,
-        ahead_of_outcomes(reader.ledger, champion),
+        ahead_of_outcomes(reader.ledger, champion, now_us - system.label.delay_us),
     )
 
 
-def _digest(system: System, log: Log, reader: LogReader | None, length_us: int, *, live: bool) -> Digest:
+def _ledger(system: System, reader: LogReader | None) -> Ledger:
+    return Ledger(system.metric.name, ()) if reader is None else reader.ledger
+
+
+def _digest(system: System, log: Log, reader: LogReader | None, length_us: int, until_us: int) -> Digest:
     rows = list(log.journal.rows())
-    ledger = Ledger(system.metric.name, ()) if reader is None else reader.ledger
-    until_us = SystemClock().now_us() if live else last_us(rows, ledger)
+    ledger = _ledger(system, reader)
     period = period_of(
         system, log.journal.pointer(), rows, ledger, answers_of(ledger), until_us - length_us, until_us,
         receivers(log.journal),

@@ -5,7 +5,7 @@ from typing import Any
 
 import msgspec
 
-from modelwright.app.commands.ingest import into_log, keep_history, source_paths
+from modelwright.app.commands.ingest import into_log, keep_history, require_rows, source_paths
 from modelwright.app.tracking import track
 from modelwright.app.wiring import open_log, workspace_of
 from modelwright.control.ahead import derive
@@ -35,7 +35,8 @@ class TrainResult(msgspec.Struct, kw_only=True):
 def train(system: System, progress: Any = lambda step: None, clock: Clock | None = None) -> TrainResult:
     """Ingest the source, train one candidate as of the newest outcome, gate and register it.
 
-    Raises `TrainingError` where the model fails or history is too short; the champion, if any, stays.
+    Raises `TrainingError` where the model fails or history is too short, `DataError` where every row of a file is refused; the
+    champion, if any, stays.
     """
     clock = clock or SystemClock()
     workspace = workspace_of(system)
@@ -43,7 +44,7 @@ def train(system: System, progress: Any = lambda step: None, clock: Clock | None
     with workspace.exclusive("training"), open_log(system, workspace, clock) as log:
         if system.source is not None or system.history:
             progress("reading the source")
-            into_log(system, log, source_paths(system))
+            require_rows(into_log(system, log, source_paths(system)))
         derive(log, system)
         keep_history(system, log)
         progress("computing features")

@@ -13,11 +13,11 @@ from functools import cached_property
 import msgspec
 import numpy as np
 
-from modelwright.control.controller import AMOUNT_SCALE
 from modelwright.control.faults.fault import Damaged, Disturbance, Fault, Stretch
 from modelwright.control.material import Material
 from modelwright.control.occasions import to_us_text
 from modelwright.control.rehearse import Rehearsed
+from modelwright.control.unit import AMOUNT_SCALE
 from modelwright.core.clock import iso
 from modelwright.lake.journal import JournalRow
 from modelwright.monitoring.ledger import as_outcomes, as_predictions

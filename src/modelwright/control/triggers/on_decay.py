@@ -1,6 +1,5 @@
 """`retrain.on_decay()`: when recent outcomes show the champion worse than it was when it was gated."""
 
-import math
 from datetime import timedelta
 
 import msgspec
@@ -8,39 +7,37 @@ import msgspec
 from modelwright.core.errors import DeclarationError
 from modelwright.spec.trigger import LoopView, Pace, pace
 
-Z_99_9 = 3.09
-"""One-sided normal quantile: a system that looks often needs a rare false alarm."""
-
 
 class OnDecay(msgspec.Struct, frozen=True, kw_only=True):
-    """Mean row loss over the last `rows` outcomes exceeds the gated one by `drop`, beyond chance."""
+    """The mean row loss of due outcomes exceeds the gated one by `drop`, beyond chance; `rows` as for `stats.rise`."""
 
     drop: float
     rows: int
     pace: Pace = Pace()
 
     def due(self, view: LoopView) -> str | None:
-        """Compare the two means; both are noisy, so their standard errors add. Waits for `rows` outcomes after a training."""
-        if view.losses_since_training < self.rows:
+        """The rise, once it is shown; waits for `rows` outcomes after a training."""
+        rise = view.rise(self.drop, self.rows)
+        if rise is None or not rise.shown:
             return None
-        mean, variance, n = view.recent_loss(self.rows)
-        was, was_variance, was_n = view.reference_loss()
-        if n < self.rows or not was_n:
-            return None
-        error = math.sqrt(variance / n + was_variance / was_n)
-        rise = mean - was
-        if rise - Z_99_9 * error <= self.drop:
-            return None
-        return f"mean loss {mean:.4f} over the last {n} outcomes, {rise:.4f} above the {was:.4f} it was gated with"
+        (mean, n), was = rise.latest, rise.mean
+        return (
+            f"mean loss {mean:.4f} over the last {n} outcomes, {mean - was:.4f} above the {was:.4f} it was gated with"
+        )
 
 
 def on_decay(
     *, drop: float = 0.0, rows: int = 500, cool_down: str | timedelta | None = None, at_most: str | None = None
 ) -> OnDecay:
-    """Retrain when the mean row loss of the last `rows` known outcomes is above the champion's held-back loss by more
-    than `drop`, with 99.9 % confidence. The row loss of accuracy is the error rate (see `stats.losses`).
+    """Retrain when the mean row loss of due outcomes is above the champion's held-back loss by more than `drop`, with
+    99.9 % confidence, however often and however long the loop looks: of champions that are no worse, at most one in a
+    thousand is ever taken for decayed between two trainings (see `stats.rise`). The row loss of accuracy is the error rate
+    (see `stats.losses`). An outcome is due the label's delay after its event; what is known earlier waits until then, since it
+    is not like the rest.
 
-    `cool_down`: not so soon after a training ("1d"). `at_most`: a bound on the loop's trainings ("4/day").
+    `rows`: outcomes after a training before anything is said, and after which a rise is looked for anew, so that what was
+    good long ago hides none. Small ones find a large rise sooner, large ones a small rise. `cool_down`: not so soon after a
+    training ("1d"). `at_most`: a bound on the loop's trainings ("4/day").
     """
     if not (isinstance(drop, (int, float)) and drop >= 0):
         raise DeclarationError(f"retrain.on_decay(drop={drop!r}): 0 or more")
