@@ -8,6 +8,7 @@ import bisect
 import heapq
 import itertools
 import operator
+from array import array
 from collections import deque
 from dataclasses import dataclass, field
 from typing import Any
@@ -62,7 +63,8 @@ class Ledger:
         self._champion: dict[int, tuple[int, Scored]] = {}
         self._challenger: dict[int, Scored] = {}
         self._answered: dict[str, list[tuple[int, int]]] = {}
-        self._losses: dict[str, list[tuple[int, int, float]]] = {}
+        self._untaken: dict[str, list[tuple[int, int]]] = {}
+        self._loss = array("d")  # by place in the account
         self._pairs: list[tuple[int, int, str, str, float, float]] = []
         self._paired = itertools.count()
         self._newly: dict[int, Any] = {}
@@ -104,11 +106,11 @@ class Ledger:
         if paired:
             theirs = self._row_losses([outcomes[index] for index, _ in paired], [scored for _, scored in paired])
             for (index, scored), loss in zip(paired, theirs, strict=True):
-                answered_us, answer = asked[index]
+                answered_us, answered = asked[index]
                 pair = (
                     answered_us,
                     next(self._paired),
-                    answer.release,
+                    answered.release,
                     scored.release,
                     float(losses[index]),
                     float(loss),
@@ -120,8 +122,10 @@ class Ledger:
             self.account.at_us.append(at_us)
             self.account.outcome.append(outcome)
             self.account.scored.append(scored)
-            bisect.insort(self._answered.setdefault(scored.release, []), (at_us, place))
-            heapq.heappush(self._losses.setdefault(scored.release, []), (at_us, place, float(loss)))
+            self._loss.append(loss)
+            answer = (at_us, place)
+            bisect.insort(self._answered.setdefault(scored.release, []), answer)
+            heapq.heappush(self._untaken.setdefault(scored.release, []), answer)
         self._newly = {}
 
     def take_pairs(self, champion: str, challenger: str, due_us: int, since_us: int = 0) -> list[tuple[float, float]]:
@@ -147,11 +151,11 @@ class Ledger:
 
     def take_losses(self, release: str, due_us: int, since_us: int = 0) -> list[float]:
         """The losses of that release's answers since the last call, in the order of the events; taken when due, as pairs are."""
-        waiting, due = self._losses.get(release, []), []
+        waiting, due = self._untaken.get(release, []), []
         while waiting and waiting[0][0] <= due_us:
-            at_us, _, loss = heapq.heappop(waiting)
+            at_us, place = heapq.heappop(waiting)
             if at_us >= since_us:
-                due.append(loss)
+                due.append(self._loss[place])
         return due
 
     def recent_places(self, release: str, rows: int, due_us: int) -> list[int]:

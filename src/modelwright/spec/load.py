@@ -56,11 +56,14 @@ class Neighbours(importlib.abc.MetaPathFinder):
 
 def own_modules() -> list[types.ModuleType]:
     """The modules of the system files that are loaded, and of what lies in their folders."""
-    finders = [finder for finder in sys.meta_path if isinstance(finder, Neighbours)]
+    finders = [(str(finder.home), finder) for finder in sys.meta_path if isinstance(finder, Neighbours)]
 
     def own(name: str, module: types.ModuleType) -> bool:
-        file = vars(module).get("__file__")
-        return name.startswith(USER) or any(file == str(finder.file_of(name)) for finder in finders if file)
+        if name.startswith(USER):
+            return True
+        file = vars(module).get("__file__") or ""
+        # Thousands of modules are loaded: most are told from ours by their path, without asking the disk.
+        return any(file.startswith(home) and file == str(finder.file_of(name)) for home, finder in finders)
 
     return [module for name, module in sys.modules.items() if own(name, module)]
 
