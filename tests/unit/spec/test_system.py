@@ -250,12 +250,14 @@ def test_several_models_and_parts_of_history_are_taken_as_they_are_given(declare
 @pytest.mark.parametrize("name", ["acuracy", "", 5, [], *METRICS])
 def test_a_metric_exists_and_fits_the_label(declare, refusal, kind, name):
     label = mw.Label("y", {"bool": bool, "str": str, "int": int, "float": float}[kind], delay="1d")
+    less_is_better = name in list(METRICS) and not METRICS[name].higher_is_better
+    gates = [gate.metric(name, **{"at_most" if less_is_better else "at_least": 0})]
     if name in list(METRICS) and kind in METRICS[name].kinds:
-        assert declare(label=label, metric=name, gates=[gate.metric(name, at_least=0)]).metric.name == name
+        assert declare(label=label, metric=name, gates=gates).metric.name == name
         return
     said = f"no metric {name!r} for a {kind} label; choose from "
     assert f"System(fraud, metric=): {said}" in refusal(label=label, metric=name)
-    message = refusal(label=label, gates=[gate.metric(name, at_least=0)])
+    message = refusal(label=label, gates=gates)
     assert f"gate.metric: {said}" in message and DEFAULT[kind] in message
 
 
