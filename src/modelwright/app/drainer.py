@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 
 import msgspec
 
-from modelwright.app.priority import stand_back
+from modelwright.app.priority import behind_us
 from modelwright.core.errors import ModelwrightError
 
 if TYPE_CHECKING:
@@ -22,20 +22,20 @@ def drain_beside(log: "Log") -> None:
     """Drain the log in another process, and wait for it. What goes wrong it says on standard error; what is not drained
     stays safe in the buffer."""
     try:
-        subprocess.run(
+        with subprocess.Popen(
             [sys.executable, "-m", "modelwright.app.drainer", str(log.workspace.root)],
-            input=msgspec.json.encode(log.schema),
+            stdin=subprocess.PIPE,
             stdout=subprocess.DEVNULL,
-            check=False,
             process_group=0,  # Ctrl-C is for the server, which then waits for us
-        )
+        ) as process:
+            behind_us(process.pid)
+            process.communicate(msgspec.json.encode(log.schema))
     except OSError as error:  # no process or no memory left: next time, perhaps
         print(f"modelwright: the log cannot be drained now: {error}", file=sys.stderr, flush=True)
 
 
 def main(root: str, schema: bytes) -> int:
-    """The draining process. Whoever is asked for an answer comes first, before anything large is loaded."""
-    stand_back()
+    """The draining process."""
     from modelwright.core.clock import SystemClock
     from modelwright.lake.log import Log
     from modelwright.lake.rows import LogSchema

@@ -37,6 +37,14 @@ def test_a_child_of_the_servers_session_leaves_that_session_where_it_is():
     assert told(process_group=0) == (NICENESS, here)
 
 
+def test_a_child_is_put_behind_before_it_has_begun():
+    with subprocess.Popen([sys.executable, "-c", "input()"], stdin=subprocess.PIPE, process_group=0) as child:
+        priority.behind_us(child.pid)
+        assert os.getpriority(os.PRIO_PROCESS, child.pid) == min(os.getpriority(os.PRIO_PROCESS, 0) + NICENESS, 19)
+        child.communicate(b"\n")
+    priority.behind_us(child.pid)  # it has ended: nothing to do
+
+
 @pytest.mark.skipif(not SESSION.exists(), reason="this kernel does not share processor time by session: nothing to do")
 def test_a_child_with_a_session_of_its_own_takes_that_with_it():
     assert told(start_new_session=True) == (NICENESS, str(NICENESS))
