@@ -165,14 +165,6 @@ def fsync_ms(times: int = 50) -> float:
     return 1e3 * statistics.median(taken)
 
 
-def free_port() -> int:
-    """A port nobody listens on now."""
-    with socket.socket() as sock:
-        sock.bind(("127.0.0.1", 0))
-        port: int = sock.getsockname()[1]
-    return port
-
-
 def _answers(port: int, request: bytes) -> bool:
     try:
         with socket.create_connection(("127.0.0.1", port), timeout=START_S) as sock:

@@ -20,7 +20,8 @@ import numpy as np
 import pandas as pd
 
 from benchmarks.load import drive, drive_at_random, post
-from benchmarks.processes import LOAD_CORE, Server, free_port, on_core, served
+from benchmarks.processes import LOAD_CORE, Server, on_core, served
+from modelwright.testing.ports import free_port
 
 SYSTEM = Path(__file__).with_name("network.py")
 ROWS = 4_000

@@ -13,8 +13,9 @@ import time
 from typing import Any
 
 from benchmarks.load import drive_at_random
-from benchmarks.processes import LOAD_CORE, free_port, on_core, served
+from benchmarks.processes import LOAD_CORE, on_core, served
 from benchmarks.serving.work import Work
+from modelwright.testing.ports import free_port
 
 CONNECTIONS = 32
 RATE = 1_000

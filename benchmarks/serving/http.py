@@ -15,8 +15,9 @@ from pathlib import Path
 from typing import Any
 
 from benchmarks.load import Load, drive, post
-from benchmarks.processes import LOAD_CORE, Server, free_port, on_core, served
+from benchmarks.processes import LOAD_CORE, Server, on_core, served
 from benchmarks.serving.work import Work
+from modelwright.testing.ports import free_port
 
 ROUNDS = 3
 WARM_UP_S, SECONDS = 1.0, 4.0

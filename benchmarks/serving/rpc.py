@@ -18,10 +18,11 @@ import numpy as np
 
 from benchmarks.load import drive as drive_http
 from benchmarks.load import post
-from benchmarks.processes import LOAD_CORE, SERVER_CORE, START_S, Server, free_port, on_core
+from benchmarks.processes import LOAD_CORE, SERVER_CORE, START_S, Server, on_core
 from benchmarks.serving.grpc_load import drive
 from benchmarks.serving.rows import Rows
 from benchmarks.serving.stateless import CONNECTIONS, SECONDS, SIZES, WARM_UP_S
+from modelwright.testing.ports import free_port
 
 INFER = "/inference.GRPCInferenceService/ModelInfer"
 MODEL = "stateless"

@@ -19,9 +19,10 @@ from typing import Any
 
 from benchmarks.environments import environment
 from benchmarks.load import drive, post
-from benchmarks.processes import LOAD_CORE, Server, free_port, on_core, served
+from benchmarks.processes import LOAD_CORE, Server, on_core, served
 from benchmarks.serving.http import UVICORN
 from benchmarks.serving.rows import Rows
+from modelwright.testing.ports import free_port
 
 CONNECTIONS = 8
 SIZES = (1, 64)

@@ -17,9 +17,10 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 from benchmarks.load import drive
-from benchmarks.processes import LOAD_CORE, Server, free_port, on_core, served
+from benchmarks.processes import LOAD_CORE, Server, on_core, served
 from benchmarks.serving.electricity import prepare
 from benchmarks.serving.work import Work
+from modelwright.testing.ports import free_port
 
 IN_FLIGHT = (32, 256)
 ROUNDS = 3

@@ -16,8 +16,8 @@ _PAUSE_S = 0.05
 
 
 def behind_us(child: int) -> None:
-    """Let a child go after this process, from its start: Python's own start at equal right would hold up for a twentieth of
-    a second whoever is asked for an answer. It shares our session (`process_group=0` keeps Ctrl-C from it)."""
+    """Let a child go after this process, from its start: Python's own start, 0.05 to 0.1 s, would hold up whoever is asked for an
+    answer. It shares our session (`process_group=0` keeps Ctrl-C from it)."""
     with suppress(OSError):  # it has ended
         os.setpriority(os.PRIO_PROCESS, child, min(os.getpriority(os.PRIO_PROCESS, 0) + NICENESS, LAST))
 

@@ -135,12 +135,10 @@ class Ledger:
         What is known of later ones is not like the rest of them (frauds are told at once, and what is none after a month): it
         waits for its turn.
         """
-        due = []
-        while self._pairs and self._pairs[0][0] <= due_us:
-            due.append(heapq.heappop(self._pairs))
+        due = sorted(_taken(self._pairs, due_us), key=operator.itemgetter(1))
         return [
             (ours, theirs) if one == champion else (theirs, ours)
-            for at_us, _, one, other, ours, theirs in sorted(due, key=operator.itemgetter(1))
+            for at_us, _, one, other, ours, theirs in due
             if at_us >= since_us and (one, other) in ((champion, challenger), (challenger, champion))
         ]
 
@@ -151,12 +149,8 @@ class Ledger:
 
     def take_losses(self, release: str, due_us: int, since_us: int = 0) -> list[float]:
         """The losses of that release's answers since the last call, in the order of the events; taken when due, as pairs are."""
-        waiting, due = self._untaken.get(release, []), []
-        while waiting and waiting[0][0] <= due_us:
-            at_us, place = heapq.heappop(waiting)
-            if at_us >= since_us:
-                due.append(self._loss[place])
-        return due
+        due = _taken(self._untaken.get(release, []), due_us)
+        return [self._loss[place] for at_us, place in due if at_us >= since_us]
 
     def recent_places(self, release: str, rows: int, due_us: int) -> list[int]:
         """Where in the account up to `rows` latest answers of that release stand that have an outcome, of those up to `due_us`,
@@ -206,6 +200,14 @@ class Ledger:
 
     def _row_losses(self, outcomes: list[Any], scored: list[Scored]) -> Array:
         return row_losses(self.metric, as_outcomes(outcomes, self.classes), as_predictions(scored, self.classes))
+
+
+def _taken(waiting: list[Any], due_us: int) -> list[Any]:
+    """What a heap by time holds up to `due_us`, taken out of it, in order."""
+    due = []
+    while waiting and waiting[0][0] <= due_us:
+        due.append(heapq.heappop(waiting))
+    return due
 
 
 def as_outcomes(outcomes: list[Any], classes: tuple[bool | str, ...]) -> Array:
